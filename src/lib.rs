@@ -1,0 +1,4 @@
+//! Ringferry: a reverse proxy for small boards. See ARCHITECTURE.md for the map.
+#![forbid(unsafe_code)]
+
+pub mod model;

@@ -1,0 +1,4 @@
+//! The `ringferry` program.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,57 @@
+//! The nouns: what a valid configuration means. Plain data, no I/O, no parsing.
+//!
+//! `config` builds a [`Config`] from TOML; everything above reads it. A value of these types cannot be wrong by
+//! itself: ids index the vectors they were made for, limits are in range, hosts and paths are normalised.
+
+mod ids;
+mod limits;
+mod listener;
+mod pool;
+mod site;
+
+pub use ids::{ListenerId, PoolId, RouteId, SiteId};
+pub use limits::{Limits, LogFormat, LogSettings, Timeouts};
+pub use listener::{Cidr, Listener};
+pub use pool::{Balance, HashKey, Pool, Server, ServerAddress};
+pub use site::{Action, HostPattern, Redirect, Route, Site};
+
+use std::path::PathBuf;
+
+/// The whole configuration in force, as it is meant.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// Addresses that we accept on; [`ListenerId`] indexes this.
+    pub listeners: Vec<Listener>,
+    /// Sites; [`SiteId`] indexes this.
+    pub sites: Vec<Site>,
+    /// Routes of all sites; [`RouteId`] indexes this, sites hold ranges of ids.
+    pub routes: Vec<Route>,
+    /// Upstream pools of all routes; [`PoolId`] indexes this.
+    pub pools: Vec<Pool>,
+    /// Which processors run the data plane.
+    pub cores: Cores,
+    /// Named maxima.
+    pub limits: Limits,
+    /// Named waits.
+    pub timeouts: Timeouts,
+    /// The access log.
+    pub log: LogSettings,
+    /// Peers whose forwarding headers are believed.
+    pub trusted_proxies: Vec<Cidr>,
+    /// Adds `Via: 1.1 ringferry` to what is forwarded, both ways.
+    pub via: bool,
+    /// The admin socket; `None` means the default of the command line.
+    pub admin: Option<PathBuf>,
+}
+
+/// Which processors run the data plane, one pinned thread each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cores {
+    /// Every processor that the process may use.
+    #[default]
+    All,
+    /// The first N of them.
+    Count(usize),
+    /// These processors, by number.
+    List(Vec<usize>),
+}
