@@ -1,5 +1,6 @@
 //! Ringferry: a reverse proxy for small boards. See ARCHITECTURE.md for the map.
 #![forbid(unsafe_code)]
 
+pub mod balance;
 pub mod model;
 pub mod route;
