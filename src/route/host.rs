@@ -44,7 +44,6 @@ impl Hosts {
         // At least one byte stands before the dot: a wildcard takes one or more labels, not an empty one.
         let first = host.len().saturating_sub(self.wildcard_bytes_max + 1).max(1);
         let dots = host.bytes().enumerate().skip(first).filter(|&(_, byte)| byte == b'.');
-        let last = if self.wildcard.is_empty() { 0 } else { usize::MAX };
-        dots.take(last).map(|(at, _)| &host[at + 1..])
+        dots.map(|(at, _)| &host[at + 1..])
     }
 }
