@@ -2,5 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod balance;
+pub mod health;
+pub mod limit;
 pub mod model;
 pub mod route;
