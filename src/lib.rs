@@ -1,4 +1,8 @@
 //! Ringferry: a reverse proxy for small boards. See ARCHITECTURE.md for the map.
 #![forbid(unsafe_code)]
 
+pub mod balance;
+pub mod health;
+pub mod limit;
 pub mod model;
+pub mod route;
