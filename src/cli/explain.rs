@@ -1,0 +1,20 @@
+//! `ringferry explain`: where a URL goes, by the routing code of the proxy itself.
+
+use super::{Exit, ExplainArgs, complain, pending, source};
+
+pub(super) fn explain(args: ExplainArgs) -> Exit {
+    let config = match source::config(&args.config.file) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    match pending::explain(&config, &args.url, args.json) {
+        Ok(text) => {
+            println!("{text}");
+            Exit::Ok
+        }
+        Err(why) => {
+            complain(why);
+            Exit::Usage
+        }
+    }
+}
