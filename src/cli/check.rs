@@ -3,7 +3,7 @@
 //! What is a problem is decided in `config`; only the look-up of names is done here, because `config` does no I/O.
 
 use super::pending::{Loaded, Problem, Severity, load};
-use super::{CheckArgs, Exit, complain, source};
+use super::{CheckArgs, Exit, complain, say, source};
 use crate::model::{Config, ServerAddress};
 use serde_json::{Value, json};
 use std::net::ToSocketAddrs;
@@ -16,7 +16,7 @@ pub(super) fn check(args: CheckArgs) -> Exit {
     let Loaded { config, problems } = load(&text, &name);
     let unresolved = config.as_ref().map(unresolved).unwrap_or_default();
     if args.json {
-        println!("{}", report(&name, &problems, &unresolved));
+        say(report(&name, &problems, &unresolved));
     } else {
         source::print(&problems, &name);
         unresolved.iter().for_each(complain);
@@ -24,7 +24,7 @@ pub(super) fn check(args: CheckArgs) -> Exit {
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     let warnings = problems.len() - errors + unresolved.len();
     if !args.json {
-        println!("{}", summary(&name, config.as_ref(), errors, warnings));
+        say(summary(&name, config.as_ref(), errors, warnings));
     }
     verdict(errors, warnings, args.strict)
 }

@@ -1,6 +1,6 @@
 //! `ringferry explain`: where a URL goes, by the routing code of the proxy itself.
 
-use super::{Exit, ExplainArgs, complain, pending, source};
+use super::{Exit, ExplainArgs, complain, pending, say, source};
 
 pub(super) fn explain(args: ExplainArgs) -> Exit {
     let config = match source::config(&args.config.file) {
@@ -9,7 +9,7 @@ pub(super) fn explain(args: ExplainArgs) -> Exit {
     };
     match pending::explain(&config, &args.url, args.json) {
         Ok(text) => {
-            println!("{text}");
+            say(&text);
             Exit::Ok
         }
         Err(why) => {

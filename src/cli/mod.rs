@@ -14,6 +14,8 @@ mod source;
 mod version;
 
 use clap::{Args, Parser, Subcommand};
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{ExitCode, Termination};
 
@@ -68,9 +70,14 @@ impl Termination for Exit {
     }
 }
 
+/// Prints an answer. A reader who has seen enough and closed the pipe is no error.
+fn say(answer: impl Display) {
+    let _ = writeln!(io::stdout(), "{answer}");
+}
+
 /// Prints the one line that an error is: what, where, why, what to do.
-pub fn complain(line: impl std::fmt::Display) {
-    eprintln!("ringferry: {line}");
+fn complain(error: impl Display) {
+    let _ = writeln!(io::stderr(), "ringferry: {error}");
 }
 
 /// A reverse proxy on io_uring, for small boards: several sites behind one port.
@@ -91,19 +98,12 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// Serve the sites of a configuration file
     Run(RunArgs),
-    /// Read a configuration and report every problem at once
     Check(CheckArgs),
-    /// Say which site, route and servers a URL reaches, and why the others lost
     Explain(ExplainArgs),
-    /// Show what a running Ringferry is doing
     Status(StatusArgs),
-    /// Make a running Ringferry read its configuration again
     Reload(ReloadArgs),
-    /// Put one application behind a port, without a file
     Proxy(ProxyArgs),
-    /// Start three little sites and the proxy in front of them
     Demo(DemoArgs),
     /// Print the version
     Version,
@@ -172,7 +172,9 @@ struct ExplainArgs {
     json: bool,
 }
 
-/// Show what a running Ringferry is doing: connections, requests, errors, pools and their servers.
+/// Show what a running Ringferry is doing.
+///
+/// Connections, requests and errors since the start, each core, and each pool with the state of its servers.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

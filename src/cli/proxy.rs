@@ -3,11 +3,11 @@
 //! The arguments become a configuration text, which the user sees and which then takes the way of every other one.
 
 use super::pending::{self, Boot, Loaded, load};
-use super::{Exit, ProxyArgs, source};
+use super::{Exit, ProxyArgs, say, source};
 
 pub(super) fn proxy(args: ProxyArgs) -> Exit {
     let text = config_text(&args.from, &args.to, &args.host);
-    println!("{text}");
+    say(&text);
     let Loaded { config, problems } = load(&text, NAME);
     source::print(&problems, NAME);
     match config {

@@ -1,9 +1,9 @@
 //! `ringferry version`: what this binary is.
 
-use super::Exit;
+use super::{Exit, say};
 use std::env::consts::{ARCH, OS};
 
 pub(super) fn version() -> Exit {
-    println!("ringferry {} ({ARCH}-{OS})", env!("CARGO_PKG_VERSION"));
+    say(format_args!("ringferry {} ({ARCH}-{OS})", env!("CARGO_PKG_VERSION")));
     Exit::Ok
 }
