@@ -1,7 +1,8 @@
 //! The seams to modules that are built beside this one, one small function each. Goes away when they meet.
 
 use super::{Exit, complain};
-use crate::model::Config;
+use crate::model::{Config, ListenerId, RouteId, SiteId};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// What `config::load` returns.
@@ -38,9 +39,62 @@ pub(super) fn load(_text: &str, _file: &str) -> Loaded {
     Loaded { config: None, problems: vec![Problem { severity: Severity::Error, line: 1, column: 1, what, hint: None }] }
 }
 
-/// `route::explain`: text, and the same as JSON.
-pub(super) fn explain(_config: &Config, _url: &str, _json: bool) -> Result<String, String> {
-    Err("routing is not part of this build".into())
+/// `route::Explanation`.
+pub(super) struct Explanation {
+    pub(super) listener: String,
+    pub(super) host: String,
+    pub(super) path: String,
+    pub(super) outcome: Result<Found, NoRoute>,
+    pub(super) candidates: Vec<Candidate>,
+}
+
+/// `route::Found`.
+#[allow(dead_code)]
+pub(super) struct Found {
+    pub(super) site: SiteId,
+    pub(super) route: RouteId,
+}
+
+/// `route::NoRoute`.
+pub(super) struct NoRoute;
+
+/// `route::Candidate`.
+pub(super) struct Candidate {
+    pub(super) name: String,
+    pub(super) route: Option<(RouteId, String)>,
+    pub(super) verdict: Verdict,
+}
+
+/// `route::Verdict`.
+#[derive(PartialEq)]
+#[allow(dead_code)]
+pub(super) enum Verdict {
+    Wins,
+    OtherHost,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{} on {}", self.host, self.path, self.listener)
+    }
+}
+
+impl fmt::Display for NoRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("routing is not part of this build")
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("")
+    }
+}
+
+/// `route::explain` on a table of `config`, with the path normalised by the parser.
+pub(super) fn route_explain(config: &Config, listener: ListenerId, host: &str, path: &str) -> Explanation {
+    let listener = config.listeners[listener.index()].address.to_string();
+    Explanation { listener, host: host.into(), path: path.into(), outcome: Err(NoRoute), candidates: Vec::new() }
 }
 
 /// What `app::run` needs to boot the proxy.
