@@ -13,6 +13,7 @@ mod run;
 mod source;
 mod version;
 
+use crate::model::Cores;
 use clap::{Args, Parser, Subcommand};
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -122,9 +123,9 @@ Examples:
 struct RunArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// Use the first N processors, whatever the file says
-    #[arg(long, value_name = "N", value_parser = parse_cores)]
-    cores: Option<usize>,
+    /// Use the first N processors, or these (`0-2`, `0,2`), whatever the file says
+    #[arg(long, value_name = "N", value_parser = pending::parse_cores)]
+    cores: Option<Cores>,
     #[command(flatten)]
     admin: AdminArg,
     /// Write no access log
@@ -261,13 +262,6 @@ struct AdminArg {
     /// The admin socket [default: /run/ringferry.sock, or $XDG_RUNTIME_DIR/ringferry.sock where /run is not writable]
     #[arg(long = "admin", value_name = "PATH")]
     socket: Option<PathBuf>,
-}
-
-fn parse_cores(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(cores @ 1..=1024) => Ok(cores),
-        _ => Err("write a number of processors, 1 or more".into()),
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The seams to modules that are built beside this one, one small function each. Goes away when they meet.
 
 use super::{Exit, complain};
-use crate::model::{Config, ListenerId, RouteId, SiteId};
+use crate::model::{Config, Cores, ListenerId, RouteId, SiteId};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +37,14 @@ impl Problem {
 pub(super) fn load(_text: &str, _file: &str) -> Loaded {
     let what = "reading configurations is not part of this build".into();
     Loaded { config: None, problems: vec![Problem { severity: Severity::Error, line: 1, column: 1, what, hint: None }] }
+}
+
+/// `config::parse_cores`.
+pub(super) fn parse_cores(text: &str) -> Result<Cores, String> {
+    match text.parse() {
+        Ok(cores @ 1..=1024) => Ok(Cores::Count(cores)),
+        _ => Err("write a number of processors, 1 or more".into()),
+    }
 }
 
 /// `route::Explanation`.
@@ -105,7 +113,7 @@ pub(super) struct Boot {
     /// Where a reload reads it again; `None` where there is no file.
     pub(super) file: Option<PathBuf>,
     /// Wins over `cores` of the file, also after a reload.
-    pub(super) cores: Option<usize>,
+    pub(super) cores: Option<Cores>,
     /// The admin socket to open.
     pub(super) admin: Option<PathBuf>,
     /// No access log.

@@ -30,7 +30,7 @@ fn files_and_sockets_have_defaults() {
 fn every_verb_takes_its_options() {
     check(
         "ringferry run -c a.toml --cores 2 --admin /x --quiet",
-        r#"cores: Some(2), admin: AdminArg { socket: Some("/x") }, quiet: true"#,
+        r#"cores: Some(Count(2)), admin: AdminArg { socket: Some("/x") }, quiet: true"#,
     );
     check("ringferry check --config a.toml --strict --json", r#"file: "a.toml" }, strict: true, json: true"#);
     check("ringferry explain http://a/ -c a.toml --json", r#"url: "http://a/""#);
