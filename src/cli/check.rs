@@ -19,7 +19,7 @@ pub(super) fn check(args: CheckArgs) -> Exit {
         say(report(&name, &problems, &unresolved));
     } else {
         source::print(&problems, &name);
-        unresolved.iter().for_each(complain);
+        unresolved.iter().for_each(|line| complain(format_args!("warning: {line}")));
     }
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     let warnings = problems.len() - errors + unresolved.len();
@@ -45,7 +45,7 @@ fn unresolved(config: &Config) -> Vec<String> {
             let ServerAddress::Name { host, port } = &server.address else { continue };
             if let Err(error) = (host.as_str(), *port).to_socket_addrs() {
                 lines.push(format!(
-                    "warning: {}: upstream name \"{host}\" does not resolve now ({error}); until it does, 503 is answered",
+                    "{}: upstream name \"{host}\" does not resolve now ({error}); until it does, 503 is answered",
                     pool.name
                 ));
             }

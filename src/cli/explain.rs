@@ -3,7 +3,7 @@
 //! Only reads the URL, picks the listener that its port leads to, and words the answer; which site and route win is
 //! decided in `route`.
 
-use super::pending::{Explanation, Verdict, route_explain};
+use super::pending::{Explanation, Verdict, normalised, route_explain};
 use super::{Exit, ExplainArgs, complain, say, source};
 use crate::model::{Action, Balance, Config, HashKey, ListenerId, Route, RouteId, Server};
 use hyper::Uri;
@@ -29,7 +29,8 @@ pub(super) fn explain(args: ExplainArgs) -> Exit {
 fn explanation(config: &Config, url: &str) -> Result<Explanation, String> {
     let asked = Asked::parse(url)?;
     let listeners = asked.listeners(config)?;
-    let mut all = listeners.into_iter().map(|listener| route_explain(config, listener, &asked.host, &asked.path));
+    let path = normalised(&asked.path)?;
+    let mut all = listeners.into_iter().map(|listener| route_explain(config, listener, &asked.host, &path));
     let first = all.next().expect("there is a listener for the port, or an error instead");
     // Several addresses with one port: the one where a site answers says most.
     Ok(if first.outcome.is_ok() { first } else { all.find(|other| other.outcome.is_ok()).unwrap_or(first) })
@@ -78,8 +79,9 @@ impl Asked {
 }
 
 fn as_text(config: &Config, explanation: &Explanation) -> String {
-    let mut text = explanation.to_string();
+    let mut text = explanation.to_string().trim_end().to_owned();
     if let Ok(found) = &explanation.outcome {
+        text.push('\n');
         for line in actions(config, &config.routes[found.route.index()]) {
             let _ = write!(text, "\n  {line}");
         }

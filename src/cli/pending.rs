@@ -99,7 +99,12 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// `route::explain` on a table of `config`, with the path normalised by the parser.
+/// `parser::path::normalize`; an error says that such a path is refused with 400.
+pub(super) fn normalised(path: &str) -> Result<String, String> {
+    Ok(path.into())
+}
+
+/// `route::explain` on a table of `config`.
 pub(super) fn route_explain(config: &Config, listener: ListenerId, host: &str, path: &str) -> Explanation {
     let listener = config.listeners[listener.index()].address.to_string();
     Explanation { listener, host: host.into(), path: path.into(), outcome: Err(NoRoute), candidates: Vec::new() }
