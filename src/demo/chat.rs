@@ -44,7 +44,9 @@ fn join(request: &mut Request<Incoming>, room: &Arc<Room>) -> Response {
     let wanted = [(UPGRADE, "websocket"), (CONNECTION, "upgrade"), (SEC_WEBSOCKET_VERSION, "13")];
     let opens = wanted.iter().all(|(field, token)| names(request.headers(), field, token));
     let Some(key) = request.headers().get(SEC_WEBSOCKET_KEY).filter(|_| opens) else {
-        return text(StatusCode::UPGRADE_REQUIRED, "This is a WebSocket; open / in a browser.\n");
+        let mut response = text(StatusCode::UPGRADE_REQUIRED, "This is a WebSocket; open / in a browser.\n");
+        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+        return response;
     };
     let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes())).expect("base64 can stand in a header");
     let Some(seat) = room.seat() else {
@@ -176,3 +178,39 @@ const QUEUE_MAX: usize = 64;
 const MESSAGE_BYTES_MAX: usize = 4096;
 const NAME_CHARS_MAX: usize = 24;
 const TEXT_CHARS_MAX: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use broadcast::error::TryRecvError;
+
+    #[test]
+    fn a_slow_member_misses_the_oldest_messages_and_learns_how_many() {
+        let room = Room::new();
+        let mut slow = room.seat().unwrap();
+        for number in 0..100 {
+            room.say(&number.to_string());
+        }
+        // 100 messages and the count of members, of which the queue keeps the last.
+        assert_eq!(slow.news.try_recv(), Err(TryRecvError::Lagged(101 - QUEUE_MAX as u64)));
+        assert!(slow.news.try_recv().unwrap().contains("\"text\":\"36\""));
+    }
+
+    #[test]
+    fn a_full_room_takes_nobody_until_somebody_leaves() {
+        let room = Room::new();
+        let mut seats: Vec<_> = std::iter::from_fn(|| room.seat()).take(2 * MEMBERS_MAX).collect();
+        assert_eq!(seats.len(), MEMBERS_MAX);
+        seats.pop();
+        assert!(room.seat().is_some());
+    }
+
+    #[test]
+    fn what_is_said_is_cut_to_its_maximum_and_has_no_control_characters() {
+        let check = |text: &str, expect: &str| assert_eq!(clip(text, 5), expect);
+        check("  hello, world ", "hello");
+        check("a\u{0}b\u{1b}[1m\n", "ab[1m");
+        check("\n\t ", "");
+        check("ééééééé", "ééééé");
+    }
+}
