@@ -4,5 +4,7 @@
 pub mod balance;
 pub mod health;
 pub mod limit;
+pub mod cli;
+pub mod demo;
 pub mod model;
 pub mod route;
