@@ -2,18 +2,15 @@
 
 use super::defaults;
 use super::problem::{At, Problems, Span};
-use super::raw::{RawAction, RawConfig, RawRoute, RawSite};
+use super::raw::RawConfig;
+use super::site::{RawAction, RawRoute, RawSite};
 use crate::model::{Action, Config, HostPattern, Listener, ListenerId, Pool, PoolId, Route, Site};
 use std::collections::{HashMap, HashSet};
 
 /// Builds the model. It is usable if no problem is an error.
 pub(super) fn config(raw: RawConfig, problems: &mut Problems) -> Config {
     let mut listeners = Listeners::default();
-    // Without a word about it, the default address is opened only if a site needs it.
-    let needed = raw.listen.is_some() || raw.sites.iter().any(|site| site.listen.is_none());
-    let common = raw.listen.unwrap_or_else(|| vec![At { value: defaults::LISTEN, at: Span::NOWHERE }]);
-    let common = if needed { listeners.ids(common, problems) } else { Vec::new() };
-
+    let common = common(raw.listen, &raw.sites, &mut listeners, problems);
     let mut config = Config {
         cores: raw.cores,
         limits: raw.limits,
@@ -44,14 +41,28 @@ pub(super) fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         });
     }
     listeners.overlaps(problems);
-    for id in common {
-        if !config.sites.iter().any(|site| site.listeners.contains(&id)) {
-            let at = listeners.list[id.index()].at;
-            problems.warning(at, "no site answers here: each has a listen of its own", "remove the address".to_owned());
-        }
-    }
     config.listeners = listeners.list.into_iter().map(|listener| listener.value).collect();
     config
+}
+
+/// The listeners of the sites that name none of their own.
+fn common(
+    listen: Option<Vec<At<Listener>>>,
+    sites: &[RawSite],
+    listeners: &mut Listeners,
+    problems: &mut Problems,
+) -> Vec<ListenerId> {
+    let needed = sites.is_empty() || sites.iter().any(|site| site.listen.is_none());
+    let Some(listen) = listen else {
+        // Without a word about it, the default address is opened only if a site needs it.
+        let default = At { value: defaults::LISTEN, at: Span::NOWHERE };
+        return if needed { listeners.ids(vec![default], problems) } else { Vec::new() };
+    };
+    let own: Vec<&Listener> = sites.iter().flat_map(|site| &site.listen).flatten().map(|own| &own.value).collect();
+    for idle in listen.iter().filter(|listener| !needed && !own.contains(&&listener.value)) {
+        problems.warning(idle.at, "no site answers here: each has a listen of its own", "remove the address");
+    }
+    listeners.ids(listen, problems)
 }
 
 /// The listeners of all sites, each address once.
@@ -68,7 +79,7 @@ impl Listeners {
             let at = listener.at;
             let id = self.id(listener);
             if ids.contains(&id) {
-                problems.error(at, "this address is listed twice", "remove one of them".to_owned());
+                problems.error(at, "this address is listed twice", "remove one of them");
             } else {
                 ids.push(id);
             }
@@ -139,11 +150,7 @@ fn host_ties(
             Some(other) => {
                 let what =
                     format!("host {:?} has a site already, at {}", host_text(&host.value), problems.place(other));
-                problems.error(
-                    host.at,
-                    what,
-                    "make them one site with several routes, or give them a `listen` each".to_owned(),
-                );
+                problems.error(host.at, what, "make them one site with several routes, or give them a `listen` each");
             }
             None => seen.extend(keys().map(|key| (key, host.at))),
         }

@@ -2,31 +2,43 @@
 
 use super::schema::{self, Schema};
 
-/// What is wrong with the key `key` in a table of kind `schema`, and what to do.
-pub(super) fn unknown_key(key: &str, schema: &Schema) -> (String, Option<String>) {
-    if let Some((_, meanwhile)) = LATER.iter().find(|(word, _)| *word == key) {
-        return (format!("{key:?} is not in this version of Ringferry yet"), Some((*meanwhile).to_owned()));
-    }
-    let what = format!("unknown key {key:?} in {}", schema.name);
-    (what, Some(instead_of(key, schema)))
+/// A key that its table does not have.
+#[derive(Debug)]
+pub(super) struct Unknown {
+    /// What is wrong.
+    pub(super) what: String,
+    /// What to do.
+    pub(super) hint: String,
+    /// The key that was meant, as far as that can be told.
+    pub(super) meant: Option<&'static str>,
 }
 
-fn instead_of(key: &str, schema: &Schema) -> String {
-    if let Some((_, _, write)) =
-        FOREIGN.iter().find(|(word, home, _)| *word == key && home.is_none_or(|home| home == schema.name))
-    {
-        return (*write).to_owned();
+/// What to say of the key `key` in a table of kind `schema`.
+pub(super) fn unknown_key(key: &str, schema: &Schema) -> Unknown {
+    if let Some((_, meanwhile)) = LATER.iter().find(|(word, _)| *word == key) {
+        let what = format!("{key:?} is not in this version of Ringferry yet");
+        return Unknown { what, hint: (*meanwhile).to_owned(), meant: None };
+    }
+    let (hint, meant) = instead_of(key, schema);
+    Unknown { what: format!("unknown key {key:?} in {}", schema.name), hint, meant }
+}
+
+fn instead_of(key: &str, schema: &Schema) -> (String, Option<&'static str>) {
+    let foreign =
+        FOREIGN.iter().find(|(words, home, _)| words.contains(&key) && home.is_none_or(|home| home == schema.name));
+    match foreign {
+        Some((_, _, Write(key, value))) => return (format!("write: {key} = {value}"), Some(key)),
+        Some((_, _, Say(advice))) => return ((*advice).to_owned(), None),
+        None => {}
     }
     if let Some(home) = schema::ALL.iter().find(|home| home.keys.contains(&key)) {
         let place = if home.name == schema::TOP.name { ", before the first [table]" } else { "" };
-        return format!("it belongs to {}{place}", home.name);
+        return (format!("it belongs to {}{place}", home.name), None);
     }
-    did_you_mean(key, schema.keys).unwrap_or_else(|| format!("known here: {}", schema.keys.join(", ")))
-}
-
-/// `did you mean "upstream"?`, when one of `words` is close to `word`.
-pub(super) fn did_you_mean(word: &str, words: &[&str]) -> Option<String> {
-    closest(word, words).map(|word| format!("did you mean {word:?}?"))
+    match closest(key, schema.keys) {
+        Some(word) => (format!("did you mean {word:?}?"), Some(word)),
+        None => (format!("known here: {}", schema.keys.join(", ")), None),
+    }
 }
 
 /// The one of `words` that `word` is a likely slip of.
@@ -51,59 +63,55 @@ const LATER: &[(&str, &str)] = &[
     ("cert", PLAIN_ONLY),
     ("key", PLAIN_ONLY),
     ("https", PLAIN_ONLY),
-    ("cache", "remove the line: every response is passed on as it arrives"),
-    ("compress", "remove the line: bodies are passed on as the application sends them"),
-    ("health_check", "remove the line: servers that fail requests are taken out by `eject_after`"),
-    ("stream", "remove the table: this version forwards HTTP only"),
-    ("resources", "remove the table: [limits] bounds connections and heads"),
-    ("proxy_protocol", "remove the line, and let the proxy in front send X-Forwarded-For instead (`trusted_proxies`)"),
+    ("cache", "remove it: every response is passed on as it arrives"),
+    ("compress", "remove it: bodies are passed on as the application sends them"),
+    ("health_check", "remove it: servers that fail requests are taken out by `eject_after`"),
+    ("stream", "remove it: this version forwards HTTP only"),
+    ("resources", "remove it: [limits] bounds connections and heads"),
+    ("proxy_protocol", "remove it, and let the proxy in front send X-Forwarded-For instead (`trusted_proxies`)"),
 ];
-const PLAIN_ONLY: &str = "remove the line: this version serves plain HTTP, put it behind what terminates TLS";
+const PLAIN_ONLY: &str = "remove it: this version serves plain HTTP, TLS ends in front of it";
 
-/// Words of other proxies, the table where they would stand (`None`: any), and what to write here.
-const FOREIGN: &[(&str, Option<&str>, &str)] = &[
-    ("path", Some(schema::SITE.name), "a path belongs to a route, write: route = [{ path = \"/\", upstream = 3000 }]"),
-    ("url", Some(schema::UPSTREAM.name), "write: servers = [{ url = \"http://127.0.0.1:3000\" }]"),
-    ("url", None, UPSTREAM),
-    ("site", None, "write [[site]] on a line of its own, at the left margin"),
-    ("sites", None, SITE),
-    ("server", Some(schema::UPSTREAM.name), "write: servers = [3000, 3001]"),
-    ("server", None, SITE),
-    ("servers", Some(schema::TOP.name), SITE),
-    ("virtualhost", None, SITE),
-    ("server_name", None, HOST),
-    ("hosts", None, HOST),
-    ("hostname", None, HOST),
-    ("domain", None, HOST),
-    ("domains", None, HOST),
-    ("proxy_pass", None, UPSTREAM),
-    ("reverse_proxy", None, UPSTREAM),
-    ("backend", None, UPSTREAM),
-    ("backends", None, UPSTREAM),
-    ("target", None, UPSTREAM),
-    ("location", None, "write: route = [{ path = \"/\", upstream = 3000 }]"),
-    ("return", None, "write: redirect = \"https://example.com\""),
-    ("rewrite", None, "a path prefix is removed by `strip_prefix = true`; other rewrites are not supported"),
-    ("root", None, "files are not served: run a file server and name it as upstream"),
-    ("proxy_set_header", None, "not needed: X-Forwarded-For, -Proto, -Host, Forwarded and X-Real-IP are always sent"),
-    ("client_max_body_size", None, "not needed: bodies have no limit unless `max_body` sets one"),
-    ("proxy_read_timeout", None, "write: [timeouts] first_byte = \"60s\""),
-    ("proxy_connect_timeout", None, "write: [timeouts] connect = \"5s\""),
-    ("keepalive_timeout", None, "write: [timeouts] idle = \"60s\""),
-    ("websocket", None, "not needed: upgrades work on every route"),
-    ("port", None, "write: [listen] http = \":80\""),
-    ("worker_processes", None, "write: cores = 2, before the first [table]"),
-    ("workers", None, "write: cores = 2, before the first [table]"),
-    ("threads", None, "write: cores = 2, before the first [table]"),
-    ("access_log", None, "write: [log] format = \"combined\""),
-    ("lb_policy", None, "write: balance = \"least_conn\""),
-    ("algorithm", None, "write: balance = \"least_conn\""),
-    ("ssl_certificate", None, PLAIN_ONLY),
-    ("ssl", None, PLAIN_ONLY),
+/// Words of other proxies, the table where they would stand (`None`: any), and what to do here.
+const FOREIGN: &[(&[&str], Option<&str>, Instead)] = &[
+    (&["path"], Some(schema::SITE.name), Write("route", r#"[{ path = "/", upstream = 3000 }]"#)),
+    (&["location", "locations", "handle"], None, Write("route", r#"[{ path = "/", upstream = 3000 }]"#)),
+    (&["upstream", "address", "host"], Some(schema::SERVER.name), Write("url", r#""http://127.0.0.1:3000""#)),
+    (&["url", "server"], Some(schema::UPSTREAM.name), Write("servers", "[3000, 3001]")),
+    (&["sites", "server", "servers", "virtualhost", "virtual_host"], None, Say("sites are written: [[site]]")),
+    (&["server_name", "hosts", "hostname", "domain", "domains"], None, Write("host", r#""www.example.com""#)),
+    (
+        &["proxy_pass", "reverse_proxy", "backend", "backends", "target", "url"],
+        None,
+        Write("upstream", r#""http://127.0.0.1:3000""#),
+    ),
+    (&["return", "redir"], None, Write("redirect", r#""https://www.example.com""#)),
+    (&["lb_policy", "algorithm", "load_balancing"], None, Write("balance", r#""least_conn""#)),
+    (&["worker_processes", "workers", "threads"], None, Say("write: cores = 2, before the first [table]")),
+    (&["port"], None, Say(r#"write: [listen] http = ":80""#)),
+    (&["access_log"], None, Say(r#"write: [log] format = "combined""#)),
+    (&["proxy_read_timeout"], None, Say(r#"write: [timeouts] first_byte = "60s""#)),
+    (&["proxy_connect_timeout"], None, Say(r#"write: [timeouts] connect = "5s""#)),
+    (&["keepalive_timeout"], None, Say(r#"write: [timeouts] idle = "60s""#)),
+    (&["rewrite"], None, Say("`strip_prefix = true` removes the path of a route; other rewrites are not supported")),
+    (&["root", "file_server"], None, Say("files are not served: run a file server and name it as upstream")),
+    (
+        &["proxy_set_header", "headers"],
+        None,
+        Say("not needed: X-Forwarded-For, -Proto, -Host, Forwarded and X-Real-IP are always sent"),
+    ),
+    (&["client_max_body_size"], None, Say("not needed: bodies have no limit unless `max_body` sets one")),
+    (&["websocket", "websockets"], None, Say("not needed: upgrades work on every route")),
+    (&["ssl", "ssl_certificate", "ssl_certificate_key"], None, Say(PLAIN_ONLY)),
 ];
-const SITE: &str = "sites are written: [[site]]";
-const HOST: &str = "write: host = \"www.example.com\"";
-const UPSTREAM: &str = "write: upstream = \"http://127.0.0.1:3000\"";
+
+/// What to do instead of a foreign word.
+enum Instead {
+    /// A key and its value to write in the same table.
+    Write(&'static str, &'static str),
+    Say(&'static str),
+}
+use Instead::{Say, Write};
 
 #[cfg(test)]
 mod tests {

@@ -44,6 +44,9 @@ fn host_name(text: &str) -> Result<String, Wrong> {
     if name.split('.').any(str::is_empty) {
         return wrong("it has an empty part between dots");
     }
+    if name.split('.').any(|label| label.starts_with('-') || label.ends_with('-')) {
+        return wrong("a part of it begins or ends with a dash");
+    }
     // "10.0.0.256" is a slip in an address, and no top-level domain is a number.
     if name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit())) {
         return wrong("it ends in a number, and is not an IPv4 address either");
@@ -94,6 +97,7 @@ mod tests {
         check("10.0.0.256", Err("is not a host name: it ends in a number, and is not an IPv4 address either"));
         check("münchen.example", Err("is not a host name: letters outside of ASCII have an xn-- form"));
         check("a b", Err("is not a host name: ' ' cannot be in it"));
+        check("a-.b", Err("is not a host name: a part of it begins or ends with a dash"));
         check("a..b", Err("is not a host name: it has an empty part between dots"));
         check("", Err("is not a host name: it is empty"));
         check(".", Err("is not a host name: it is empty"));

@@ -95,40 +95,47 @@ impl<'s> Problems<'s> {
         Problems { text, file, line_starts, broken_lines: BTreeSet::new(), list: Vec::new() }
     }
 
-    /// A syntax error. One a line: what follows on the same line is its echo.
+    /// A syntax error. One a line: what follows on the same line is its echo. A header that is broken leaves the lines
+    /// below it in a table that nobody meant.
     pub(super) fn syntax(&mut self, at: Span, what: String, hint: Option<String>) {
-        if self.broken_lines.insert(self.line_of(at.start)) {
-            self.push(Severity::Error, at, what, hint);
+        let first = self.line_of(at.start);
+        if !self.broken_lines.insert(first) {
+            return;
+        }
+        self.push(Severity::Error, at, what, hint);
+        if self.line_text(at).trim_start().starts_with('[') {
+            let below = self.line_starts[first + 1..].iter().take_while(|start| !self.text[**start..].starts_with('['));
+            self.broken_lines.extend(first + 1..=first + below.count());
         }
     }
 
-    pub(super) fn error(&mut self, at: Span, what: impl Into<String>, hint: impl Into<Option<String>>) {
+    pub(super) fn error(&mut self, at: Span, what: impl Into<String>, hint: impl Into<String>) {
         self.meaning(Severity::Error, at, what.into(), hint.into());
     }
 
-    pub(super) fn warning(&mut self, at: Span, what: impl Into<String>, hint: impl Into<Option<String>>) {
+    pub(super) fn warning(&mut self, at: Span, what: impl Into<String>, hint: impl Into<String>) {
         self.meaning(Severity::Warning, at, what.into(), hint.into());
     }
 
     /// Something that should be there is not. After a syntax error it may only have been lost.
-    pub(super) fn missing(&mut self, at: Span, what: impl Into<String>, hint: impl Into<Option<String>>) {
+    pub(super) fn missing(&mut self, at: Span, what: impl Into<String>, hint: impl Into<String>) {
         if self.broken_lines.is_empty() {
             self.error(at, what, hint);
         }
     }
 
     /// Something that should be anywhere in the file is not.
-    pub(super) fn missing_at_end(&mut self, what: &str, hint: String) {
+    pub(super) fn missing_at_end(&mut self, what: &str, hint: &str) {
         let end = self.text.len();
         self.missing(Span { start: end, end }, what, hint);
     }
 
-    /// `ringferry.toml:12`, to name another line in a problem.
+    /// `ringferry.toml:12:3`, to name another place in a problem.
     pub(super) fn place(&self, at: Span) -> String {
         if at == Span::NOWHERE {
             return "the default".to_owned();
         }
-        format!("{}:{}", self.file, self.line_of(at.start) + 1)
+        format!("{}:{}:{}", self.file, self.line_of(at.start) + 1, self.chars_before(at) + 1)
     }
 
     /// The line that `at` begins in, as written.
@@ -147,19 +154,24 @@ impl<'s> Problems<'s> {
         self.list
     }
 
-    fn meaning(&mut self, severity: Severity, at: Span, what: String, hint: Option<String>) {
+    /// An empty hint is none.
+    fn meaning(&mut self, severity: Severity, at: Span, what: String, hint: String) {
         if !self.broken_lines.contains(&self.line_of(at.start)) {
-            self.push(severity, at, what, hint);
+            self.push(severity, at, what, Some(hint).filter(|hint| !hint.is_empty()));
         }
     }
 
     fn push(&mut self, severity: Severity, at: Span, what: String, hint: Option<String>) {
-        let line = self.line_of(at.start);
-        let text = self.line_text(at);
-        let from = self.text[self.line_starts[line]..at.start].chars().count();
+        let from = self.chars_before(at);
         let length = self.text[at.start..at.end].lines().next().unwrap_or_default().chars().count();
-        let (line_text, marked) = excerpt(text, from, length);
-        self.list.push(Problem { severity, line: line + 1, column: from + 1, what, hint, line_text, marked });
+        let (line_text, marked) = excerpt(self.line_text(at), from, length);
+        let line = self.line_of(at.start) + 1;
+        self.list.push(Problem { severity, line, column: from + 1, what, hint, line_text, marked });
+    }
+
+    /// Characters of the line before `at`.
+    fn chars_before(&self, at: Span) -> usize {
+        self.text[self.line_starts[self.line_of(at.start)]..at.start].chars().count()
     }
 
     /// Index of the line that byte `at` belongs to.

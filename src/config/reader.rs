@@ -10,10 +10,11 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 use toml::de::{DeInteger, DeTable, DeValue};
 
-/// A value of the tree, and the key that it stands under (`None` inside of a list).
+/// A value of the tree, and the key that it stands under, by itself or in a list.
 #[derive(Clone, Copy)]
 pub(super) struct Item<'t> {
-    pub(super) key: Option<&'t str>,
+    pub(super) key: &'t str,
+    pub(super) in_list: bool,
     pub(super) value: &'t DeValue<'t>,
     pub(super) at: Span,
 }
@@ -74,12 +75,11 @@ impl<'t> Item<'t> {
     /// Records that the value cannot be read, with what to write under the same key.
     pub(super) fn wrong(&self, wrong: Wrong, problems: &mut Problems) {
         let hint = wrong.hint.map(|hint| match hint {
-            Hint::Write(value) => {
-                format!("write: {}{value}", self.key.map_or(String::new(), |key| format!("{key} = ")))
-            }
+            Hint::Write(value) if self.in_list => format!("write: {value}"),
+            Hint::Write(value) => format!("write: {} = {value}", self.key),
             Hint::Say(advice) => advice,
         });
-        problems.error(self.at, wrong.what, hint);
+        problems.error(self.at, wrong.what, hint.unwrap_or_default());
     }
 
     pub(super) fn is_table(&self) -> bool {
@@ -90,27 +90,28 @@ impl<'t> Item<'t> {
         matches!(self.value, DeValue::Array(list) if list.is_empty())
     }
 
-    /// The one of `choices` that the text names. `others` tells what could stand there besides.
-    pub(super) fn choice<T: Clone>(
-        self,
-        choices: &[(&'static str, T)],
-        others: &str,
-        problems: &mut Problems,
-    ) -> Option<T> {
-        let Word(word) = Word::read(self, problems)?;
-        let found = choices.iter().find(|(name, _)| *name == word);
-        if found.is_none() {
-            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-            let advice = hint::did_you_mean(&word, &names);
-            let advice = advice.unwrap_or_else(|| format!("one of: {}{others}", names.join(", ")));
-            self.wrong(Wrong::new(format!("unknown {} {word:?}", self.name())).say(advice), problems);
-        }
-        found.map(|(_, choice)| choice.clone())
+    /// How many values it is, as a list or by itself.
+    pub(super) fn len(&self) -> usize {
+        if let DeValue::Array(list) = self.value { list.len() } else { 1 }
     }
 
-    /// What a problem calls the value.
-    pub(super) fn name(&self) -> &'t str {
-        self.key.unwrap_or("this value")
+    /// The one of `choices` that the text names. `others` tells what could stand there besides.
+    pub(super) fn choice<T: Clone>(self, choices: &[(&str, T)], others: &str, problems: &mut Problems) -> Option<T> {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let word = self.value.as_str().unwrap_or_default();
+        let found = choices.iter().find(|(name, _)| *name == word);
+        if found.is_none() {
+            let wrong = match self.value {
+                DeValue::String(_) => Wrong::new(format!("unknown {} {word:?}", self.key)),
+                _ => Wrong::new(format!("{} cannot be {}", self.key, self.type_name())),
+            };
+            let advice = match hint::closest(word, &names) {
+                Some(name) => format!("did you mean {name:?}?"),
+                None => format!("one of: {}{others}", names.join(", ")),
+            };
+            self.wrong(wrong.say(advice), problems);
+        }
+        found.map(|(_, choice)| choice.clone())
     }
 
     /// What a problem calls its type.
@@ -131,8 +132,11 @@ impl<'t, T: Scalar> Read<'t> for T {
     fn read(item: Item<'t>, problems: &mut Problems) -> Option<T> {
         let text = match item.value {
             DeValue::String(text) => Ok(Cow::Borrowed(text.as_ref())),
-            DeValue::Integer(number) => integer(number).map(|number| Cow::Owned(number.to_string())),
-            _ => Err(Wrong::new(format!("{} cannot be {}", item.name(), item.type_name())).write_bare(T::EXAMPLE)),
+            DeValue::Integer(number) => match integer(number) {
+                Some(number) => Ok(Cow::Owned(number.to_string())),
+                None => Err(Wrong::new(format!("{number} is too large"))),
+            },
+            _ => Err(Wrong::new(format!("{} cannot be {}", item.key, item.type_name())).write_bare(T::EXAMPLE)),
         };
         text.and_then(|text| T::from_text(&text)).map_err(|wrong| item.wrong(wrong, problems)).ok()
     }
@@ -143,7 +147,7 @@ impl<'t> Read<'t> for bool {
         if let DeValue::Boolean(value) = item.value {
             return Some(*value);
         }
-        let wrong = Wrong::new(format!("{} is {}, not true or false", item.name(), item.type_name()));
+        let wrong = Wrong::new(format!("{} is {}, not true or false", item.key, item.type_name()));
         item.wrong(wrong.write_bare("true"), problems);
         None
     }
@@ -155,19 +159,13 @@ impl<'t, T: Read<'t>> Read<'t> for Vec<At<T>> {
         let DeValue::Array(list) = item.value else {
             return Some(vec![At { value: T::read(item, problems)?, at: item.at }]);
         };
-        let items = list.iter().map(|entry| Item { key: None, value: entry.get_ref(), at: entry.span().into() });
+        let items = list.iter().map(|entry| Item {
+            key: item.key,
+            in_list: true,
+            value: entry.get_ref(),
+            at: entry.span().into(),
+        });
         Some(items.filter_map(|item| Some(At { value: T::read(item, problems)?, at: item.at })).collect())
-    }
-}
-
-/// Any text.
-struct Word(String);
-
-impl Scalar for Word {
-    const EXAMPLE: &'static str = "\"…\"";
-
-    fn from_text(text: &str) -> Result<Word, Wrong> {
-        Ok(Word(text.to_owned()))
     }
 }
 
@@ -176,6 +174,8 @@ pub(super) struct Table<'t> {
     pub(super) at: Span,
     schema: &'static Schema,
     entries: &'t DeTable<'t>,
+    /// What keys that are unknown were meant to be.
+    meant: Vec<&'static str>,
 }
 
 impl<'t> Table<'t> {
@@ -190,11 +190,20 @@ impl<'t> Table<'t> {
     }
 
     pub(super) fn of(entries: &'t DeTable<'t>, at: Span, schema: &'static Schema, problems: &mut Problems) -> Self {
+        let mut meant = Vec::new();
         for key in entries.keys().filter(|key| !schema.keys.contains(&key.get_ref().as_ref())) {
-            let (what, hint) = hint::unknown_key(key.get_ref(), schema);
-            problems.error(key.span().into(), what, hint);
+            let unknown = hint::unknown_key(key.get_ref(), schema);
+            problems.error(key.span().into(), unknown.what, unknown.hint);
+            meant.extend(unknown.meant);
         }
-        Table { at, schema, entries }
+        Table { at, schema, entries, meant }
+    }
+
+    /// Records that none of `keys` was written. A misspelt key is not missing: its own problem says what to write.
+    pub(super) fn lacks(&self, keys: &[&str], what: impl Into<String>, hint: &str, problems: &mut Problems) {
+        if !self.meant.iter().any(|key| keys.contains(key)) {
+            problems.missing(self.at, what, hint);
+        }
     }
 
     /// What problems call it.
@@ -205,7 +214,7 @@ impl<'t> Table<'t> {
     /// What was written under `key`.
     pub(super) fn item(&self, key: &'static str) -> Option<Item<'t>> {
         debug_assert!(self.schema.keys.contains(&key), "{} has no key {key}", self.schema.name);
-        self.entries.get(key).map(|entry| Item { key: Some(key), value: entry.get_ref(), at: entry.span().into() })
+        self.entries.get(key).map(|entry| Item { key, in_list: false, value: entry.get_ref(), at: entry.span().into() })
     }
 
     /// Where `key` itself was written.
@@ -245,22 +254,23 @@ impl<'t> Table<'t> {
         N: TryFrom<i64> + PartialOrd + Display + Copy,
     {
         let item = self.item(key)?;
-        let number = match item.value {
-            DeValue::Integer(number) => integer(number),
-            other => {
-                let wrong = Wrong::new(format!("{key} is {}, not a number", item.type_name()));
-                let meant = other.as_str().filter(|text| text.parse::<i64>().is_ok());
-                Err(meant.map(|text| text.to_owned()).into_iter().fold(wrong, Wrong::write_bare))
+        let checked = match item.value {
+            DeValue::Integer(number) => {
+                let fits = integer(number).and_then(|number| N::try_from(number).ok()).filter(|n| range.contains(n));
+                fits.ok_or_else(|| {
+                    Wrong::new(format!("{key} is {number}; it can be {} to {}", range.start(), range.end()))
+                })
+            }
+            _ => {
+                let wrong = Wrong::new(format!("{key} is {}, not a whole number", item.type_name()));
+                let meant = item.value.as_str().filter(|text| text.parse::<i64>().is_ok());
+                Err(meant.into_iter().fold(wrong, Wrong::write_bare))
             }
         };
-        let checked = number.and_then(|number| {
-            let fits = N::try_from(number).ok().filter(|number| range.contains(number));
-            fits.ok_or_else(|| Wrong::new(format!("{key} is {number}; it can be {} to {}", range.start(), range.end())))
-        });
         checked.map_err(|wrong| item.wrong(wrong, problems)).ok().map(|value| At { value, at: item.at })
     }
 }
 
-fn integer(number: &DeInteger) -> Result<i64, Wrong> {
-    i64::from_str_radix(number.as_str(), number.radix()).map_err(|_| Wrong::new(format!("{number} is too large")))
+fn integer(number: &DeInteger) -> Option<i64> {
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
 }

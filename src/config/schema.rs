@@ -10,7 +10,7 @@ pub(super) struct Schema {
 }
 
 pub(super) const TOP: Schema = Schema {
-    name: "the top level",
+    name: "the top table",
     keys: &["cores", "admin", "trusted_proxies", "via", "drain_timeout", "listen", "limits", "timeouts", "log", "site"],
 };
 pub(super) const LISTEN: Schema = Schema { name: "[listen]", keys: &["http"] };

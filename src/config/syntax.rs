@@ -10,8 +10,9 @@ pub(super) fn parse<'s>(text: &'s str, problems: &mut Problems) -> DeTable<'s> {
     errors.sort_by_key(start);
     for error in errors {
         let at = error.span().map_or(Span { start: text.len(), end: text.len() }, Span::from);
-        let hint = hint(error.message(), problems.line_text(at).trim());
-        problems.syntax(at, error.message().to_owned(), hint);
+        let what = error.message().trim_end_matches(", expected literal string");
+        let hint = hint(what, problems.line_text(at).trim());
+        problems.syntax(at, what.to_owned(), hint);
     }
     document.into_inner()
 }
@@ -32,6 +33,9 @@ fn hint(message: &str, line: &str) -> Option<String> {
             }
             .to_owned(),
         );
+    }
+    if message.starts_with("missing comma") && line.contains('=') {
+        return Some("or the list or table before it lacks its `]` or `}`".to_owned());
     }
     if line.ends_with(';') || line.ends_with('{') && !line.contains('=') || line == "}" {
         return Some(
@@ -56,7 +60,8 @@ fn quoted(value: &str) -> String {
     let bare = value.trim_matches(['“', '”', '‘', '’', '"', '\'', '`', ';']);
     match bare {
         "" => "…".to_owned(),
-        "true" | "false" => bare.to_owned(),
+        "true" | "yes" | "True" => "true".to_owned(),
+        "false" | "no" | "False" => "false".to_owned(),
         _ if bare.bytes().all(|byte| byte.is_ascii_digit()) => bare.to_owned(),
         _ if value.starts_with('[') || value.starts_with('{') => "…".to_owned(),
         _ => format!("{bare:?}"),

@@ -14,16 +14,19 @@ impl<'t> Read<'t> for Pool {
             return servers(item, None, problems).map(pool);
         }
         let table = Table::read(item, &schema::UPSTREAM, problems)?;
-        let max_connections = table.number("max_connections", 1..=u32::MAX, problems).map(|found| found.value);
+        let max_connections =
+            table.number("max_connections", 1..=defaults::CONNECTIONS_MAX as u32, problems).map(|found| found.value);
         let Some(list) = table.item("servers") else {
-            problems.missing(table.at, "upstream has no servers", "write: servers = [3000, 3001]".to_owned());
+            table.lacks(&["servers"], "upstream has no servers", "write: servers = [3000, 3001]", problems);
             return None;
         };
         let servers = servers(list, max_connections, problems);
         let hold: Option<At<Duration>> = table.get("hold", problems);
         let queue = table.number("queue", 0..=defaults::QUEUE_MAX, problems);
-        let eject_for = table.wait("eject_for", defaults::EJECT_FOR, problems);
         let eject_max: Option<At<Duration>> = table.get("eject_max", problems);
+        // Of the two, the one that was written pulls the default of the other along.
+        let longest = eject_max.as_ref().map_or(defaults::EJECT_FOR, |max| max.value);
+        let eject_for = table.wait("eject_for", defaults::EJECT_FOR.min(longest), problems);
         let read = Pool {
             balance: table.get_or("balance", Balance::default(), problems),
             hold: hold.as_ref().map(|hold| hold.value).filter(|hold| !hold.is_zero()),
@@ -35,15 +38,15 @@ impl<'t> Read<'t> for Pool {
         };
         match (&hold, &queue) {
             (Some(hold), _) if hold.value.is_zero() => {
-                problems.warning(hold.at, "hold = \"0s\" holds nothing, as without it", "remove the line".to_owned());
+                problems.warning(hold.at, "hold = \"0s\" holds nothing, as without it", "remove it");
             }
             (Some(_), Some(queue)) if queue.value == 0 => {
-                problems.warning(queue.at, "hold holds nothing while queue is 0", "remove one of them".to_owned());
+                problems.warning(queue.at, "hold holds nothing while queue is 0", "remove one of them");
             }
             _ => {}
         }
         if let Some(max) = eject_max.filter(|max| max.value < eject_for) {
-            let hint = "write: eject_max as the longest of all ejection times".to_owned();
+            let hint = "eject_for is the first ejection time, eject_max the longest";
             problems.error(max.at, "eject_max is shorter than eject_for", hint);
         }
         Some(read)
@@ -66,26 +69,23 @@ fn pool(servers: Vec<Server>) -> Pool {
 /// The servers of a pool, of which there is at least one and none twice.
 fn servers(item: Item, max_connections: Option<u32>, problems: &mut Problems) -> Option<Vec<Server>> {
     let list: Vec<At<Server>> = Vec::read(item, problems)?;
+    let only_backups = list.iter().all(|server| server.value.backup) && list.len() == item.len();
     let mut servers: Vec<Server> = Vec::with_capacity(list.len());
     for At { value, at } in list {
         // A server is known by its address, from one configuration to the next: limits and failures are counted by it.
         if servers.iter().any(|server| server.address == value.address) {
-            let hint = "write it once, with `weight = 2` for a double share".to_owned();
+            let hint = "write it once, with `weight = 2` for a double share";
             problems.error(at, format!("the server {} is listed twice", value.address), hint);
         }
         servers.push(Server { max_connections: value.max_connections.or(max_connections), ..value });
     }
-    if servers.is_empty() {
-        if item.is_empty_list() {
-            problems.error(item.at, format!("{} lists no server", item.name()), "write: servers = [3000]".to_owned());
-        }
-        return None;
-    }
-    if servers.iter().all(|server| server.backup) {
-        let hint = "remove `backup` from those that are to be used first".to_owned();
+    if item.is_empty_list() {
+        problems.error(item.at, format!("{} lists no server", item.key), "write: servers = [3000]");
+    } else if only_backups {
+        let hint = "remove `backup` from those that are to be used first";
         problems.warning(item.at, "every server is a backup, so none of them is", hint);
     }
-    Some(servers)
+    Some(servers).filter(|servers| !servers.is_empty())
 }
 
 impl<'t> Read<'t> for Server {
@@ -96,10 +96,11 @@ impl<'t> Read<'t> for Server {
         }
         let table = Table::read(item, &schema::SERVER, problems)?;
         let weight = table.number("weight", 1..=u16::MAX, problems).map_or(defaults::WEIGHT, |weight| weight.value);
-        let max_connections = table.number("max_connections", 1..=u32::MAX, problems).map(|found| found.value);
+        let max_connections =
+            table.number("max_connections", 1..=defaults::CONNECTIONS_MAX as u32, problems).map(|found| found.value);
         let backup = table.get_or("backup", false, problems);
         let Some(_) = table.item("url") else {
-            problems.missing(table.at, "a server without its url", "write: url = \"http://127.0.0.1:3000\"".to_owned());
+            table.lacks(&["url"], "a server without its url", "write: url = \"http://127.0.0.1:3000\"", problems);
             return None;
         };
         let address = table.get("url", problems)?.value;
@@ -115,20 +116,16 @@ impl<'t> Read<'t> for Balance {
         let table = Table::read(item, &schema::BALANCE, problems)?;
         let header: Option<At<Token>> = table.get("header", problems);
         let cookie: Option<At<Token>> = table.get("cookie", problems);
-        match (header, cookie) {
-            (Some(name), None) => Some(Balance::Hash(HashKey::Header(name.value.0.to_ascii_lowercase()))),
-            (None, Some(name)) => Some(Balance::Hash(HashKey::Cookie(name.value.0))),
+        match (table.item("header"), table.item("cookie")) {
+            (Some(_), None) => header.map(|name| Balance::Hash(HashKey::Header(name.value.0.to_ascii_lowercase()))),
+            (None, Some(_)) => cookie.map(|name| Balance::Hash(HashKey::Cookie(name.value.0))),
             (Some(_), Some(cookie)) => {
-                problems.error(
-                    cookie.at,
-                    "balance hashes a header or a cookie, not both",
-                    "remove one of them".to_owned(),
-                );
+                problems.error(cookie.at, "balance hashes a header or a cookie, not both", "remove one of them");
                 None
             }
             (None, None) => {
-                let hint = "write: balance = { cookie = \"session\" }".to_owned();
-                problems.missing(table.at, "balance names neither a header nor a cookie", hint);
+                let hint = "write: balance = { cookie = \"session\" }";
+                table.lacks(&["header", "cookie"], "balance names neither a header nor a cookie", hint, problems);
                 None
             }
         }

@@ -42,6 +42,13 @@ impl Scalar for HostPattern {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RoutePath(pub(super) String);
 
+impl RoutePath {
+    /// `/`, which every path is under.
+    pub(super) fn everything() -> Self {
+        RoutePath("/".to_owned())
+    }
+}
+
 impl Scalar for RoutePath {
     const EXAMPLE: &'static str = "\"/blog/\"";
 
@@ -72,7 +79,7 @@ impl Scalar for RoutePath {
             return Err(wrong("has empty or dot segments, which requests lose before they are routed")
                 .write(if meant.is_empty() { "/" } else { &meant }));
         }
-        Ok(RoutePath(if path.is_empty() { "/".into() } else { path.into() }))
+        Ok(if path.is_empty() { RoutePath::everything() } else { RoutePath(path.to_owned()) })
     }
 }
 
@@ -114,7 +121,7 @@ impl Scalar for Target {
 }
 
 impl Scalar for Cores {
-    const EXAMPLE: &'static str = "2";
+    const EXAMPLE: &'static str = "\"0-2\"";
 
     /// A number is how many; with a dash or a comma it is which.
     fn from_text(text: &str) -> Result<Cores, Wrong> {
