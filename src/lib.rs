@@ -6,5 +6,6 @@ pub mod health;
 pub mod limit;
 pub mod cli;
 pub mod demo;
+pub mod config;
 pub mod model;
 pub mod route;
