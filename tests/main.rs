@@ -4,5 +4,18 @@
 //! their code.
 #![forbid(unsafe_code)]
 
+mod balance;
+mod bodies;
+mod cli;
+mod drain;
+mod errors;
+mod headers;
+mod http1;
+mod interim;
 mod layers;
+mod log;
+mod reload;
+mod routing;
 mod support;
+mod upstream;
+mod websocket;

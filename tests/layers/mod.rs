@@ -146,10 +146,11 @@ fn circles(sources: &Sources) -> Vec<String> {
         for named in modules_named(path, text) {
             if named[0] != from[0] {
                 top.entry(from[..1].to_vec()).or_default().insert(named[..1].to_vec());
-            } else if let Some(to) = (1..=named.len()).rev().map(|n| &named[..n]).find(|to| files.contains(*to)) {
-                if !from.starts_with(to) && !to.starts_with(&from) {
-                    inner.entry(from.clone()).or_default().insert(to.to_vec());
-                }
+                continue;
+            }
+            let file = (1..=named.len()).rev().map(|length| &named[..length]).find(|file| files.contains(*file));
+            if let Some(to) = file.filter(|to| !from.starts_with(to) && !to.starts_with(&from)) {
+                inner.entry(from.clone()).or_default().insert(to.to_vec());
             }
         }
     }

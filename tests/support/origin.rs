@@ -126,18 +126,16 @@ impl Origin {
     /// Waits until `count` requests have come.
     #[track_caller]
     pub(crate) fn wait_requests(&self, count: usize) -> Vec<Message> {
-        self.wait(|seen| seen.requests.len() >= count);
-        self.requests()
+        let seen = self.shared.seen.lock().unwrap();
+        let wait = |seen: &mut Seen| seen.requests.len() < count;
+        let (seen, _) = self.shared.changed.wait_timeout_while(seen, WAIT, wait).unwrap();
+        assert!(seen.requests.len() >= count, "{count} requests have not come: {:#?}", seen.requests);
+        seen.requests.clone()
     }
 
     /// How many connections have been accepted.
     pub(crate) fn connections(&self) -> usize {
         self.shared.seen.lock().unwrap().connections.len()
-    }
-
-    #[track_caller]
-    pub(crate) fn wait_connections(&self, count: usize) {
-        self.wait(|seen| seen.connections.len() >= count);
     }
 
     /// Ends all connections and leaves the port closed.
@@ -158,13 +156,6 @@ impl Origin {
         for stream in &self.shared.seen.lock().unwrap().connections {
             let _ = stream.shutdown(Shutdown::Both);
         }
-    }
-
-    #[track_caller]
-    fn wait(&self, holds: impl Fn(&Seen) -> bool) {
-        let seen = self.shared.seen.lock().unwrap();
-        let (seen, _) = self.shared.changed.wait_timeout_while(seen, WAIT, |seen| !holds(seen)).unwrap();
-        assert!(holds(&seen), "not enough came: {} connections, {:#?}", seen.connections.len(), seen.requests);
     }
 }
 
@@ -264,7 +255,6 @@ fn accept_all(listener: &Listener, shared: &Arc<Shared>, script: &Arc<Script>) {
             seen.connections.push(copy);
             seen.connections.len()
         };
-        shared.changed.notify_all();
         let (shared, script) = (shared.clone(), script.clone());
         std::thread::spawn(move || {
             let mut exchange = Exchange { wire: Wire::over(stream), number, shared };

@@ -54,10 +54,16 @@ impl Proxy {
 
     #[track_caller]
     pub(crate) fn start_with(config: &str, args: &[&str]) -> Proxy {
+        let run = ["run", "-c", "ringferry.toml", "--admin", "admin.sock"];
+        Proxy::of_verb(config, &[&run, args].concat())
+    }
+
+    /// Any verb that serves, in a directory where `ringferry.toml` holds `config`.
+    #[track_caller]
+    pub(crate) fn of_verb(config: &str, args: &[&str]) -> Proxy {
         let dir = TempDir::new();
         std::fs::write(dir.path().join("ringferry.toml"), complete(config)).unwrap();
         let mut child = Command::new(PROGRAM)
-            .args(["run", "-c", "ringferry.toml", "--admin", "admin.sock"])
             .args(args)
             .current_dir(dir.path())
             .env("NO_COLOR", "1")
@@ -141,12 +147,16 @@ impl Proxy {
     /// Writes the configuration anew and sends SIGHUP; `Err` holds what the proxy says against it.
     #[track_caller]
     pub(crate) fn reload(&self, config: &str) -> Result<(), String> {
-        std::fs::write(self.dir.path().join("ringferry.toml"), complete(config)).unwrap();
+        self.write_config(config);
         let before = self.lines.count();
         self.signal(Signal::SIGHUP);
-        let told = self.lines.find(before, |line| line.starts_with("reloaded") || line.contains("error: "));
+        let told = self.lines.find(before, |line| line.starts_with("reloaded") || line.contains("not reloaded"));
         let told = told.expect("the proxy says how the reload went");
         if told.starts_with("reloaded") { Ok(()) } else { Err(told) }
+    }
+
+    pub(crate) fn write_config(&self, config: &str) {
+        std::fs::write(self.dir.path().join("ringferry.toml"), complete(config)).unwrap();
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

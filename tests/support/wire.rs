@@ -213,6 +213,17 @@ impl Wire {
         assert_eq!(String::from_utf8_lossy(&rest), "", "bytes before the end");
     }
 
+    /// For so long nothing comes: no byte and no end.
+    #[track_caller]
+    pub(crate) fn expect_silence(&mut self, time: Duration) {
+        self.stream().set_timeout(time).unwrap();
+        match self.reader.fill_buf() {
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+            other => panic!("not silent: {other:?}"),
+        }
+        self.stream().set_timeout(WAIT).unwrap();
+    }
+
     /// Ends our direction and leaves the other one open.
     pub(crate) fn finish(&mut self) {
         self.stream().shutdown(Shutdown::Write).unwrap();
