@@ -262,7 +262,7 @@ fn a_body_without_length_that_ends_in_a_reset_is_not_whole() {
 #[test]
 fn an_upload_that_breaks_off_is_not_completed_towards_the_origin() {
     #[track_caller]
-    fn check(request: &str) {
+    fn check(begin: &str, end: &str) {
         let (tell, told) = std::sync::mpsc::channel();
         let origin = Origin::scripted(move |exchange| {
             let head = exchange.head()?.ok_or(ErrorKind::UnexpectedEof)?;
@@ -272,14 +272,17 @@ fn an_upload_that_breaks_off_is_not_completed_towards_the_origin() {
         });
         let proxy = Proxy::to(&origin);
         let mut client = proxy.connect();
-        client.send(request);
+        client.send(begin);
         origin.wait_requests(1);
+        client.send(end);
         drop(client);
-        assert!(told.recv_timeout(WAIT).unwrap(), "completed: {request}");
+        assert!(told.recv_timeout(WAIT).unwrap(), "completed: {begin}{end}");
     }
-    check("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
-    check("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
-    check("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n\r\n");
+    check("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc", "def");
+    let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    check(chunked, "");
+    check(chunked, "3\r\nde");
+    check(chunked, "zz\r\n\r\n");
 }
 
 #[test]

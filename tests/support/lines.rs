@@ -59,7 +59,10 @@ impl Lines {
     pub(crate) fn to_end(&self) -> Vec<String> {
         let text = self.0.text.lock().unwrap();
         let (text, _) = self.0.changed.wait_timeout_while(text, WAIT, |text| !text.ended).unwrap();
-        assert!(text.ended, "the text does not end");
-        text.lines.clone()
+        let (lines, ended) = (text.lines.clone(), text.ended);
+        // Not while the lock is held: who prints the log of a failed test needs it too.
+        drop(text);
+        assert!(ended, "the text does not end");
+        lines
     }
 }

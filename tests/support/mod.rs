@@ -51,8 +51,9 @@ impl Gate {
 
     /// Returns when the gate is open.
     pub(crate) fn pass(&self) {
-        let (open, _) = self.changed.wait_timeout_while(self.open.lock().unwrap(), WAIT, |open| !*open).unwrap();
-        assert!(*open, "a gate stayed closed");
+        let open = self.changed.wait_timeout_while(self.open.lock().unwrap(), WAIT, |open| !*open).unwrap().0;
+        let open = *open;
+        assert!(open, "a gate stayed closed");
     }
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// A running origin; it stops when the value is dropped.
@@ -114,7 +114,7 @@ impl Origin {
 
     /// The requests so far, all connections together.
     pub(crate) fn requests(&self) -> Vec<Message> {
-        self.shared.seen.lock().unwrap().requests.clone()
+        self.shared.seen().requests.clone()
     }
 
     /// The last request so far.
@@ -126,22 +126,22 @@ impl Origin {
     /// Waits until `count` requests have come.
     #[track_caller]
     pub(crate) fn wait_requests(&self, count: usize) -> Vec<Message> {
-        let seen = self.shared.seen.lock().unwrap();
         let wait = |seen: &mut Seen| seen.requests.len() < count;
-        let (seen, _) = self.shared.changed.wait_timeout_while(seen, WAIT, wait).unwrap();
-        assert!(seen.requests.len() >= count, "{count} requests have not come: {:#?}", seen.requests);
-        seen.requests.clone()
+        let _ = self.shared.changed.wait_timeout_while(self.shared.seen(), WAIT, wait);
+        let requests = self.requests();
+        assert!(requests.len() >= count, "{count} requests have not come: {requests:#?}");
+        requests
     }
 
     /// How many connections have been accepted.
     pub(crate) fn connections(&self) -> usize {
-        self.shared.seen.lock().unwrap().connections.len()
+        self.shared.seen().connections.len()
     }
 
     /// Ends all connections and leaves the port closed.
     pub(crate) fn stop(&mut self) {
         let Some(accepting) = self.accepting.take() else { return };
-        self.shared.seen.lock().unwrap().stopped = true;
+        self.shared.seen().stopped = true;
         // Wakes the accept; that it is refused only says that the thread has gone already.
         match &self.place {
             Place::Tcp(address) => drop(TcpStream::connect(address)),
@@ -153,9 +153,16 @@ impl Origin {
 
     /// Ends all connections so far and goes on accepting new ones.
     pub(crate) fn end_connections(&self) {
-        for stream in &self.shared.seen.lock().unwrap().connections {
+        for stream in &self.shared.seen().connections {
             let _ = stream.shutdown(Shutdown::Both);
         }
+    }
+}
+
+impl Shared {
+    /// A script that has panicked while it held this has its own message; here it would hide that.
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -189,14 +196,14 @@ impl Exchange {
         self.wire.stream().reset_on_close()?;
         // A reset goes out when the last descriptor closes, so the copy that is kept for `stop` goes as well.
         let (one, other) = UnixStream::pair()?;
-        self.shared.seen.lock().unwrap().connections[self.number - 1] = Stream::Unix(one);
+        self.shared.seen().connections[self.number - 1] = Stream::Unix(one);
         self.wire = Wire::over(Stream::Unix(other));
         Ok(())
     }
 
     fn remember(&self, request: Option<&Message>) {
         if let Some(request) = request {
-            self.shared.seen.lock().unwrap().requests.push(request.clone());
+            self.shared.seen().requests.push(request.clone());
             self.shared.changed.notify_all();
         }
     }
@@ -248,7 +255,7 @@ fn accept_all(listener: &Listener, shared: &Arc<Shared>, script: &Arc<Script>) {
     while let Ok(stream) = listener.accept() {
         let Ok(copy) = stream.try_clone() else { return };
         let number = {
-            let mut seen = shared.seen.lock().unwrap();
+            let mut seen = shared.seen();
             if seen.stopped {
                 return;
             }
