@@ -1,4 +1,5 @@
 //! Ringferry: a reverse proxy for small boards. See ARCHITECTURE.md for the map.
 #![forbid(unsafe_code)]
 
+pub mod log;
 pub mod model;
