@@ -9,3 +9,6 @@ pub mod demo;
 pub mod config;
 pub mod model;
 pub mod route;
+pub mod log;
+pub mod model;
+pub mod shared;
