@@ -2,13 +2,12 @@
 #![forbid(unsafe_code)]
 
 pub mod balance;
+pub mod cli;
+pub mod config;
+pub mod demo;
 pub mod health;
 pub mod limit;
-pub mod cli;
-pub mod demo;
-pub mod config;
-pub mod model;
-pub mod route;
 pub mod log;
 pub mod model;
+pub mod route;
 pub mod shared;
