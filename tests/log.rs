@@ -94,6 +94,36 @@ fn a_retried_request_tells_so() {
 }
 
 #[test]
+fn the_client_is_the_one_behind_trusted_proxies() {
+    let origin = Origin::named("x");
+    let request = |target| format!("GET {target} HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6, 203.0.113.9\r\n\r\n");
+    let trusting = Proxy::start(&format!("trusted_proxies = [\"127.0.0.1\"]\n{}", default_site(&origin)));
+    trusting.exchange(request("/trusted"));
+    let line = trusting.log_line(|line| line.contains("/trusted"));
+    assert!(line.starts_with("203.0.113.9 "), "{line}");
+    let wary = Proxy::to(&origin);
+    wary.exchange(request("/wary"));
+    let line = wary.log_line(|line| line.contains("/wary"));
+    assert!(line.starts_with("127.0.0.1 "), "{line}");
+}
+
+#[test]
+fn a_tunnel_has_its_line_when_it_ends() {
+    let origin = Origin::scripted(|exchange| {
+        exchange.request()?;
+        exchange.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\nhello")
+    });
+    let proxy = Proxy::to(&origin);
+    let mut client = proxy.connect();
+    client.send("GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n");
+    assert_eq!(client.response().status(), 101);
+    assert_eq!(client.rest().unwrap(), b"hello");
+    drop(client);
+    let line = proxy.log_line(|line| line.contains("/tunnel"));
+    assert!(line.contains(" 101 ") && value(&line, "tunnel") == "1", "{line}");
+}
+
+#[test]
 fn a_line_stays_a_line_whatever_a_client_sends() {
     let origin = Origin::named("x");
     let hostile = "GET /\"quote\"\\ HTTP/1.1\r\nHost: a\r\nUser-Agent: \u{1b}[31m\" \u{e9}\t\\x\r\nReferer: \"\r\n\r\n";
