@@ -2,6 +2,7 @@
 //!
 //! Field names are an interface: add, never rename.
 
+use crate::health::Phase;
 use crate::shared::{CoreStats, Resolution, ServerCell};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -78,7 +79,7 @@ pub struct ServerStatus {
     pub address: String,
     /// Whether requests are sent to it.
     pub state: ServerState,
-    /// For how much longer it is ejected.
+    /// For how much longer it is ejected; 0 when the next request is the probe.
     pub ejected_for_ms: Option<u64>,
     /// Connections in use.
     pub in_use: u32,
@@ -191,14 +192,21 @@ pub(super) fn pools(servers: &[Arc<ServerCell>], now_ms: u64) -> Vec<PoolStatus>
 
 fn server(cell: &ServerCell, now_ms: u64) -> ServerStatus {
     let failed = cell.last_error();
+    let (state, ejected_for_ms) = match cell.health.phase() {
+        Phase::Up { .. } => (ServerState::Up, None),
+        Phase::Ejected { until_ms, .. } => (ServerState::Ejected, Some(until_ms.saturating_sub(now_ms))),
+        Phase::Probing { .. } => (ServerState::Probing, None),
+    };
     let mut status = ServerStatus {
         address: cell.name.clone(),
+        state,
+        ejected_for_ms,
         in_use: cell.in_use(),
         requests: cell.requests.load(Relaxed),
         failures: cell.failures.load(Relaxed),
         last_error: failed.map(|error| error.cause.to_owned()),
         last_error_ago_ms: failed.map(|error| now_ms.saturating_sub(error.at_ms)),
-        ..ServerStatus::default()
+        addresses: Vec::new(),
     };
     match &**cell.resolution() {
         Resolution::Addresses(addresses) => status.addresses = addresses.iter().map(|a| a.to_string()).collect(),
@@ -215,6 +223,7 @@ fn server(cell: &ServerCell, now_ms: u64) -> ServerStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::health::Policy;
     use crate::model::ServerAddress;
     use crate::shared::Registry;
 
@@ -236,6 +245,8 @@ mod tests {
         let ip = registry.server("a", &ServerAddress::Ip("127.0.0.1:80".parse().unwrap()));
         let name = registry.server("b", &ServerAddress::Name { host: "app".into(), port: 80 });
         ip.failed("refused", 1000);
+        let policy = Policy { eject_after: 1, eject_for_ms: 10_000, eject_max_ms: 10_000 };
+        ip.health.failure(1000, &policy);
         let held = ServerCell::acquire(&*ip, None);
         name.set_resolution(Resolution::Unresolved { why: "no such host".into() });
 
@@ -247,6 +258,8 @@ mod tests {
             pools[0].servers[1],
             ServerStatus {
                 address: "127.0.0.1:80".into(),
+                state: ServerState::Ejected,
+                ejected_for_ms: Some(9500),
                 in_use: 1,
                 failures: 1,
                 addresses: vec!["127.0.0.1:80".into()],

@@ -2,16 +2,19 @@
 //!
 //! `config` builds a [`Config`] from TOML; everything above reads it. A value of these types cannot be wrong by
 //! itself: ids index the vectors they were made for, limits are in range, hosts and paths are normalised.
+//! Beside the nouns, the arithmetic that the layers above share: [`hash64`] and [`Rng`].
 
 mod ids;
 mod limits;
 mod listener;
+mod mix;
 mod pool;
 mod site;
 
 pub use ids::{ListenerId, PoolId, RouteId, SiteId};
 pub use limits::{Limits, LogFormat, LogSettings, Timeouts};
 pub use listener::{Cidr, Listener};
+pub use mix::{FixedHasher, FixedState, Rng, hash_pair, hash64};
 pub use pool::{Balance, HashKey, Pool, Server, ServerAddress};
 pub use site::{Action, HostPattern, Redirect, Route, Site};
 

@@ -1,6 +1,7 @@
 //! What is true of one server for the whole process, whichever core or snapshot asks.
 
 use super::Waiters;
+use crate::health;
 use crate::model::ServerAddress;
 use arc_swap::{ArcSwap, Guard};
 use std::fmt;
@@ -50,7 +51,7 @@ pub struct ServerCell {
     /// What `key.address` reads like, for logs.
     pub name: String,
     /// Whether it is up, judged by what exchanges saw of it.
-    pub health: Health,
+    pub health: health::State,
     /// Requests sent to it since it is known.
     pub requests: AtomicU64,
     /// Tries that failed, since it is known.
@@ -74,7 +75,7 @@ impl ServerCell {
         ServerCell {
             name: key.address.to_string(),
             key,
-            health: Health::default(),
+            health: health::State::default(),
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             waiters,
@@ -155,13 +156,6 @@ impl<C: Deref<Target = ServerCell>> Drop for InUse<C> {
         debug_assert!(before > 0);
         self.cell.waiters.wake_one();
     }
-}
-
-/// Passive health, until `health::State` takes its place.
-#[derive(Debug, Default)]
-pub struct Health {
-    /// Failures in a row.
-    pub failures: AtomicU32,
 }
 
 #[cfg(test)]

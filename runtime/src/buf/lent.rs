@@ -1,0 +1,85 @@
+//! A received buffer: bytes in a slot of a buffer ring, ours until dropped.
+
+use super::ring::BufferRing;
+use std::fmt;
+use std::ops::Deref;
+use std::rc::Rc;
+
+/// Bytes that a receive left in a buffer of the ring. Dropping it gives the buffer back.
+pub struct Lent {
+    place: Place,
+    start: u32,
+    end: u32,
+}
+
+enum Place {
+    Ring(Rc<BufferRing>, u16),
+    /// Copied out, since the ring needs its buffer.
+    Copy(Box<[u8]>),
+}
+
+impl Lent {
+    pub(super) fn new(ring: Rc<BufferRing>, id: u16, len: u32) -> Lent {
+        Lent { place: Place::Ring(ring, id), start: 0, end: len }
+    }
+
+    /// Forgets the first `count` bytes.
+    pub fn advance(&mut self, count: usize) {
+        assert!(count <= self.len());
+        self.start += count as u32;
+    }
+
+    /// Forgets all but the first `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        if len < self.len() {
+            self.end = self.start + len as u32;
+        }
+    }
+
+    /// The same bytes in memory of their own; the ring has its buffer back.
+    pub fn detach(self) -> Lent {
+        match self.place {
+            Place::Ring(..) => Lent { start: 0, end: self.end - self.start, place: Place::Copy(self[..].into()) },
+            Place::Copy(_) => self,
+        }
+    }
+
+    /// Whether more than half of the ring's buffers are out: time to copy instead of holding on to them.
+    pub fn is_scarce(&self) -> bool {
+        match &self.place {
+            Place::Ring(ring, _) => ring.lent() * 2 > ring.count(),
+            Place::Copy(_) => false,
+        }
+    }
+}
+
+impl Deref for Lent {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.place {
+            // SAFETY: `start <= end <=` the buffer's size. The kernel gave the buffer up with the completion that made
+            // this value and gets it back only through the drop of `Place`, so nobody writes to it meanwhile; the
+            // mapping is zeroed memory and lives as long as `ring`.
+            Place::Ring(ring, id) => unsafe {
+                let start = ring.address(*id).add(self.start as usize);
+                std::slice::from_raw_parts(start, (self.end - self.start) as usize)
+            },
+            Place::Copy(bytes) => &bytes[self.start as usize..self.end as usize],
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Place::Ring(ring, id) = self {
+            ring.give_back(*id);
+        }
+    }
+}
+
+impl fmt::Debug for Lent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lent({} bytes)", self.len())
+    }
+}

@@ -1,0 +1,15 @@
+//! Memory that the kernel may hold while an operation runs: owned bytes, and buffers lent from a ring.
+#![allow(unsafe_code)]
+
+mod chunk;
+mod lent;
+mod memory;
+mod pool;
+mod ring;
+
+pub use chunk::Chunk;
+pub(crate) use chunk::{GATHER_MAX, Gather};
+pub use lent::Lent;
+pub(crate) use pool::Pool;
+pub use ring::Group;
+pub(crate) use ring::{BufferRing, GroupSettings};

@@ -1,0 +1,179 @@
+//! A provided-buffer ring (kernel 5.19): the kernel picks a buffer when bytes are there, so an idle connection holds none.
+//!
+//! The kernel takes published buffers first in, first out, so publishing all of them would touch all of their memory.
+//! Few are published, from a last-in-first-out free list; the number grows when the kernel runs out and falls back later.
+
+use super::Lent;
+use super::memory::Mapping;
+use crate::time::Instant;
+use io_uring::types::BufRingEntry;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+/// Which of a core's two rings of buffers a receive draws from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Small buffers, for heads.
+    Head,
+    /// Large buffers, for bodies.
+    Body,
+}
+
+impl Group {
+    /// Both.
+    pub(crate) const ALL: [Group; 2] = [Group::Head, Group::Body];
+
+    pub(crate) fn id(self) -> u16 {
+        self as u16
+    }
+}
+
+/// How many buffers of which size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GroupSettings {
+    /// Bytes of one buffer.
+    pub(crate) bytes: u32,
+    /// Buffers in all; a power of two, at most 32,768.
+    pub(crate) count: u16,
+    /// Buffers that are published to begin with.
+    pub(crate) published: u16,
+}
+
+/// The buffers of one group and the ring on which they are published.
+pub(crate) struct BufferRing {
+    /// `count` entries of 16 bytes, read by the kernel.
+    entries: Mapping,
+    buffers: Mapping,
+    settings: GroupSettings,
+    /// Buffers that neither the kernel nor anybody else has.
+    free: RefCell<Vec<u16>>,
+    /// Buffers that the kernel may pick from.
+    published: Cell<u16>,
+    /// How many should be published.
+    target: Cell<u16>,
+    target_changed: Cell<Instant>,
+    tail: Cell<u16>,
+    /// Who found the ring empty and waits for a buffer to come back.
+    starved: RefCell<VecDeque<Waker>>,
+}
+
+/// How long a grown ring waits before it publishes half as many.
+const SHRINK_AFTER: Duration = Duration::from_secs(1);
+
+impl BufferRing {
+    pub(crate) fn new(settings: GroupSettings) -> io::Result<BufferRing> {
+        let count = usize::from(settings.count);
+        assert!(settings.count.is_power_of_two() && settings.published <= settings.count);
+        Ok(BufferRing {
+            entries: Mapping::new(count * size_of::<BufRingEntry>())?,
+            buffers: Mapping::new(count * settings.bytes as usize)?,
+            settings,
+            free: RefCell::new((0..settings.count).rev().collect()),
+            published: Cell::new(0),
+            target: Cell::new(settings.published),
+            target_changed: Cell::default(),
+            tail: Cell::new(0),
+            starved: RefCell::default(),
+        })
+    }
+
+    /// Address and length of the entries, for registration.
+    pub(crate) fn registration(&self) -> (u64, u16) {
+        debug_assert!(self.entries.len() >= usize::from(self.settings.count) * size_of::<BufRingEntry>());
+        (self.entries.start().as_ptr() as u64, self.settings.count)
+    }
+
+    /// Publishes free buffers up to the target. Before each wait.
+    pub(crate) fn publish(&self) {
+        let wanted = self.target.get().saturating_sub(self.published.get());
+        if wanted == 0 {
+            return;
+        }
+        let mut free = self.free.borrow_mut();
+        let mut tail = self.tail.get();
+        let before = tail;
+        for _ in 0..wanted {
+            let Some(id) = free.pop() else { break };
+            let slot = usize::from(tail & (self.settings.count - 1));
+            // SAFETY: `slot` < count, and `entries` holds count entries. The kernel reads an entry only below the tail
+            // that is stored after this write. The write leaves the tail itself alone (it overlays entry 0's last two
+            // bytes, which the setters do not touch).
+            let entry = unsafe { &mut *self.entries.start().cast::<BufRingEntry>().add(slot).as_ptr() };
+            entry.set_addr(self.address(id) as u64);
+            entry.set_len(self.settings.bytes);
+            entry.set_bid(id);
+            tail = tail.wrapping_add(1);
+        }
+        self.tail.set(tail);
+        self.published.set(self.published.get() + tail.wrapping_sub(before));
+        // SAFETY: the tail is the u16 at byte 14 of the ring (struct io_uring_buf_ring); the mapping holds at least one
+        // entry of 16 bytes, and the address is 2-aligned since the mapping is page-aligned. The kernel only reads it.
+        let shared = unsafe { AtomicU16::from_ptr(self.entries.start().add(TAIL_OFFSET).cast().as_ptr()) };
+        shared.store(tail, Ordering::Release);
+    }
+
+    /// The kernel picked buffer `id` and put `len` bytes into it.
+    pub(crate) fn take(self: &Rc<Self>, id: u16, len: u32) -> Lent {
+        assert!(id < self.settings.count && len <= self.settings.bytes);
+        self.published.set(self.published.get() - 1);
+        Lent::new(self.clone(), id, len)
+    }
+
+    /// The kernel found no buffer: publish more from now on.
+    pub(crate) fn ran_out(&self, now: Instant) {
+        let grown = self.target.get().saturating_mul(2).min(self.settings.count);
+        self.target.set(grown);
+        self.target_changed.set(now);
+    }
+
+    /// Once in a while after a burst: publish fewer again, so that fewer buffers stay warm.
+    pub(crate) fn relax(&self, now: Instant) {
+        if self.target.get() > self.settings.published && now >= self.target_changed.get() + SHRINK_AFTER {
+            self.target.set((self.target.get() / 2).max(self.settings.published));
+            self.target_changed.set(now);
+        }
+    }
+
+    /// Whether a receive that is re-armed now could find a buffer.
+    pub(crate) fn has_buffers(&self) -> bool {
+        self.published.get() > 0 || !self.free.borrow().is_empty()
+    }
+
+    /// Wakes `waker` once a buffer is back.
+    pub(crate) fn wait(&self, waker: Waker) {
+        self.starved.borrow_mut().push_back(waker);
+    }
+
+    /// How many are with neither the kernel nor the free list.
+    pub(crate) fn lent(&self) -> usize {
+        usize::from(self.settings.count - self.published.get()) - self.free.borrow().len()
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.settings.count.into()
+    }
+
+    /// A lent buffer is back.
+    pub(super) fn give_back(&self, id: u16) {
+        self.free.borrow_mut().push(id);
+        if let Some(waker) = self.starved.borrow_mut().pop_front() {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn address(&self, id: u16) -> *mut u8 {
+        debug_assert!((usize::from(id) + 1) * self.settings.bytes as usize <= self.buffers.len());
+        // SAFETY: `id` < count and the mapping holds count buffers of `bytes` bytes.
+        unsafe { self.buffers.start().as_ptr().add(usize::from(id) * self.settings.bytes as usize) }
+    }
+}
+
+/// Where struct io_uring_buf_ring has its tail.
+const TAIL_OFFSET: usize = 14;
+const _: () = assert!(size_of::<BufRingEntry>() == 16);

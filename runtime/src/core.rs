@@ -1,0 +1,378 @@
+//! A core: one ring, its tasks, timers and buffers, and the turn that joins them.
+
+use crate::buf::{Group, GroupSettings, Pool};
+use crate::driver::{After, Kind, Slots, Stats};
+use crate::kernel::{Kernel, KernelError, KernelSettings, Op, RawDescriptor, Token};
+use crate::net::Descriptor;
+use crate::sys::{Remote, Woken};
+use crate::task::{self, JoinHandle, Outcome, Registered, RunQueue, TaskTable, Turning};
+use crate::time::{Instant, Key, Wheel};
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+/// How a core is set up. The defaults suit a small board.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Submission-queue entries; a power of two.
+    pub submissions: u32,
+    /// Bytes of a small receive buffer, for heads.
+    pub head_buffer_bytes: u32,
+    /// How many of them; a power of two.
+    pub head_buffers: u16,
+    /// Bytes of a large receive buffer, for bodies.
+    pub body_buffer_bytes: u32,
+    /// How many of them; a power of two.
+    pub body_buffers: u16,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            submissions: 512,
+            head_buffer_bytes: 4 * 1024,
+            head_buffers: 1024,
+            body_buffer_bytes: 64 * 1024,
+            body_buffers: 32,
+        }
+    }
+}
+
+/// Buffers that are published before any load: few, since published buffers become warm memory.
+const HEAD_BUFFERS_PUBLISHED: u16 = 32;
+const BODY_BUFFERS_PUBLISHED: u16 = 4;
+
+/// Tasks polled before what they submitted is handed to the kernel.
+const POLLS_PER_TURN: usize = 256;
+
+/// One event loop. It lives on the thread that made it.
+pub struct Core {
+    inner: Rc<Inner>,
+    remote: Arc<Remote>,
+    woken: Woken,
+    _registered: Registered,
+}
+
+/// How tasks reach their core. Cheap to clone, never leaves the thread.
+#[derive(Clone)]
+pub struct Handle(Rc<Inner>);
+
+struct Inner {
+    kernel: RefCell<Kernel>,
+    slots: RefCell<Slots>,
+    tasks: RefCell<TaskTable>,
+    queue: Rc<RunQueue>,
+    wheel: RefCell<Wheel>,
+    pool: Pool,
+    now: Cell<Instant>,
+    /// The ring takes nothing any more.
+    closed: Cell<bool>,
+    stats: RefCell<Stats>,
+    on_panic: RefCell<Option<PanicReport>>,
+}
+
+/// Told the message of a task's panic.
+type PanicReport = Box<dyn Fn(&str)>;
+
+impl Core {
+    /// A core with a ring of its own. It must be turned on the thread that makes it.
+    pub fn new(settings: &Settings) -> Result<Core, KernelError> {
+        let remote = Arc::new(Remote::new().map_err(KernelError::Resources)?);
+        let registered = task::register(remote.clone())
+            .ok_or_else(|| KernelError::Resources(io::Error::other("too many cores in one process")))?;
+        let kernel = Kernel::uring(
+            &KernelSettings {
+                submissions: settings.submissions,
+                head: GroupSettings {
+                    bytes: settings.head_buffer_bytes,
+                    count: settings.head_buffers,
+                    published: HEAD_BUFFERS_PUBLISHED.min(settings.head_buffers),
+                },
+                body: GroupSettings {
+                    bytes: settings.body_buffer_bytes,
+                    count: settings.body_buffers,
+                    published: BODY_BUFFERS_PUBLISHED.min(settings.body_buffers),
+                },
+            },
+            remote.clone(),
+        )?;
+        let now = kernel.now();
+        let inner = Inner {
+            kernel: RefCell::new(kernel),
+            slots: RefCell::default(),
+            tasks: RefCell::default(),
+            queue: Rc::new(RunQueue::new(registered.id)),
+            wheel: RefCell::new(Wheel::new(now)),
+            pool: Pool::new(),
+            now: Cell::new(now),
+            closed: Cell::new(false),
+            stats: RefCell::default(),
+            on_panic: RefCell::default(),
+        };
+        Ok(Core { inner: Rc::new(inner), remote, woken: Woken::default(), _registered: registered })
+    }
+
+    /// The handle for tasks.
+    pub fn handle(&self) -> Handle {
+        Handle(self.inner.clone())
+    }
+
+    /// Runs until `future` is ready, then ends all other tasks and waits for their operations.
+    pub fn run<F: Future + 'static>(mut self, future: F) -> Option<F::Output> {
+        let mut main = self.handle().spawn_joinable(future);
+        let output = loop {
+            self.run_ready();
+            if let Some(output) = main.take_if_ended() {
+                break output;
+            }
+            self.wait(None);
+        };
+        self.shut_down();
+        output
+    }
+
+    /// One turn: run ready tasks, hand over what they submitted, wait at most `timeout`, complete, fire timers.
+    pub fn turn(&mut self, timeout: Option<Duration>) {
+        self.run_ready();
+        self.wait(timeout);
+    }
+
+    fn run_ready(&mut self) {
+        let _turning = Turning::enter(self.inner.queue.clone());
+        self.inner.run_tasks();
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) {
+        let inner = self.inner.clone();
+        let _turning = Turning::enter(inner.queue.clone());
+        let timeout = if inner.queue.len() > 0 { Some(Duration::ZERO) } else { inner.wait_time(timeout) };
+        let may_sleep = timeout != Some(Duration::ZERO) && self.remote.fall_asleep();
+        inner.kernel.borrow_mut().wait(if may_sleep { timeout } else { Some(Duration::ZERO) }, inner.now.get());
+        if may_sleep {
+            self.remote.stay_awake();
+        }
+        inner.now.set(inner.kernel.borrow().now());
+        inner.complete();
+        if self.remote.take_woken(&mut self.woken) {
+            inner.wake_foreign(&mut self.woken);
+        }
+        inner.wheel.borrow_mut().advance(inner.now.get(), Waker::wake);
+        inner.stats.borrow_mut().turns += 1;
+    }
+
+    /// Ends all tasks, cancels what they had in flight, and waits until the kernel has let go of all of it.
+    fn shut_down(&mut self) {
+        let inner = self.inner.clone();
+        let _turning = Turning::enter(inner.queue.clone());
+        // Dropping a task may spawn or wake others; a few rounds end it.
+        loop {
+            let tasks = inner.tasks.borrow_mut().take_all();
+            if tasks.is_empty() {
+                break;
+            }
+            for (index, task) in tasks {
+                inner.queue.shut(index);
+                task::drop_caught(task);
+                inner.tasks.borrow_mut().remove(index);
+            }
+        }
+        while inner.kernel.borrow().in_flight() > 0 {
+            inner.kernel.borrow_mut().wait(Some(SHUTDOWN_STEP), inner.now.get());
+            inner.complete();
+        }
+        // What was queued for closing goes out before the ring does.
+        inner.kernel.borrow_mut().wait(Some(Duration::ZERO), inner.now.get());
+        inner.complete();
+        inner.closed.set(true);
+    }
+}
+
+/// How long shutting down waits for completions at a time.
+const SHUTDOWN_STEP: Duration = Duration::from_millis(100);
+
+impl Inner {
+    fn run_tasks(&self) {
+        for _ in 0..POLLS_PER_TURN {
+            let Some((index, generation)) = self.queue.pop() else { return };
+            let Some(task) = self.tasks.borrow_mut().take(index) else { continue };
+            let waker = task::waker(self.queue.core(), index, generation);
+            self.stats.borrow_mut().polls += 1;
+            match task::poll(task, &mut Context::from_waker(&waker)) {
+                Outcome::Pending(task) => self.tasks.borrow_mut().put_back(index, task),
+                Outcome::Done => self.end(index),
+                Outcome::Panicked(message) => {
+                    self.end(index);
+                    self.stats.borrow_mut().panics += 1;
+                    if let Some(report) = &*self.on_panic.borrow() {
+                        report(&message);
+                    }
+                }
+            }
+        }
+    }
+
+    fn end(&self, index: u32) {
+        self.queue.shut(index);
+        self.tasks.borrow_mut().remove(index);
+    }
+
+    fn wait_time(&self, limit: Option<Duration>) -> Option<Duration> {
+        let timer = self.wheel.borrow().timeout(self.now.get());
+        match (limit, timer) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn complete(&self) {
+        loop {
+            let Some(completion) = self.kernel.borrow_mut().next() else { return };
+            self.stats.borrow_mut().completions += 1;
+            let after = self.slots.borrow_mut().complete(completion);
+            match after {
+                After::Nothing => {}
+                After::Wake(waker) => waker.wake(),
+                After::HoldBack(token, waker) => {
+                    self.kernel.borrow_mut().submit_detached(Op::Cancel { target: token });
+                    if let Some(waker) = waker {
+                        waker.wake();
+                    }
+                }
+                After::Close(fd) => self.kernel.borrow_mut().close(fd),
+            }
+        }
+    }
+
+    fn wake_foreign(&self, woken: &mut Woken) {
+        for (index, generation) in woken.tasks.drain(..) {
+            self.queue.wake(index, generation);
+        }
+        if std::mem::take(&mut woken.everyone) {
+            self.queue.wake_all();
+        }
+    }
+}
+
+impl Handle {
+    /// Starts a task. It ends with the core at the latest. When it panics, it alone ends.
+    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        let index = self.0.tasks.borrow_mut().insert(Box::pin(future));
+        // Beyond 16 million tasks the new one is dropped, which closes its connection.
+        if let Some(index) = index {
+            self.0.queue.open(index);
+        }
+    }
+
+    /// Starts a task whose end can be waited for.
+    pub fn spawn_joinable<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        let (task, handle) = task::joinable(future);
+        self.spawn(task);
+        handle
+    }
+
+    /// The time of this turn.
+    pub fn now(&self) -> Instant {
+        self.0.now.get()
+    }
+
+    /// The time at this very moment, for durations within a turn.
+    pub fn clock(&self) -> Instant {
+        self.0.kernel.borrow().now()
+    }
+
+    /// Time since 1970.
+    pub fn wall(&self) -> Duration {
+        self.0.kernel.borrow().wall()
+    }
+
+    /// Random bits for seeds and identifiers; not for keys.
+    pub fn random(&self) -> u64 {
+        self.0.kernel.borrow_mut().random()
+    }
+
+    /// An empty vector from the core's stock.
+    pub fn take_bytes(&self) -> Vec<u8> {
+        self.0.pool.take()
+    }
+
+    /// Gives a vector back to the stock.
+    pub fn give_bytes(&self, bytes: Vec<u8>) {
+        self.0.pool.give_back(bytes);
+    }
+
+    /// What the core has done and holds.
+    pub fn stats(&self) -> Stats {
+        let kernel = self.0.kernel.borrow();
+        Stats {
+            enters: kernel.enters(),
+            tasks: self.0.tasks.borrow().len(),
+            operations: self.0.slots.borrow().len(),
+            timers: self.0.wheel.borrow().len(),
+            head_buffers_lent: kernel.lent(Group::Head).0,
+            body_buffers_lent: kernel.lent(Group::Body).0,
+            ..*self.0.stats.borrow()
+        }
+    }
+
+    /// Who is told the message of a task's panic.
+    pub fn on_panic(&self, report: impl Fn(&str) + 'static) {
+        *self.0.on_panic.borrow_mut() = Some(Box::new(report));
+    }
+
+    // For operations.
+
+    pub(crate) fn submit(&self, kind: Kind, descriptor: &Rc<Descriptor>, op: Op) -> Token {
+        let token = self.0.slots.borrow_mut().open(kind, descriptor.clone());
+        self.0.kernel.borrow_mut().submit(token, op);
+        token
+    }
+
+    pub(crate) fn slots(&self) -> std::cell::RefMut<'_, Slots> {
+        self.0.slots.borrow_mut()
+    }
+
+    pub(crate) fn kernel(&self) -> std::cell::RefMut<'_, Kernel> {
+        self.0.kernel.borrow_mut()
+    }
+
+    /// Ends a multishot operation; what it has brought can still be read.
+    pub(crate) fn cancel(&self, token: Token) {
+        self.kernel().submit_detached(Op::Cancel { target: token });
+    }
+
+    /// Nobody waits for an operation any more.
+    pub(crate) fn abandon(&self, token: Token) {
+        let (cancel, close) = self.slots().abandon(token);
+        if cancel {
+            self.cancel(token);
+        }
+        for fd in close {
+            self.kernel().close(fd);
+        }
+    }
+
+    pub(crate) fn close(&self, fd: RawDescriptor) {
+        let mut kernel = self.0.kernel.borrow_mut();
+        if self.0.closed.get() { kernel.close(fd) } else { kernel.submit_detached(Op::Close { fd }) }
+    }
+
+    pub(crate) fn set_timer(&self, deadline: Instant, waker: Waker) -> Key {
+        self.0.wheel.borrow_mut().insert(deadline, waker)
+    }
+
+    pub(crate) fn rewake_timer(&self, key: Key, waker: &Waker) -> bool {
+        self.0.wheel.borrow_mut().rewake(key, waker)
+    }
+
+    pub(crate) fn cancel_timer(&self, key: Key) {
+        self.0.wheel.borrow_mut().cancel(key);
+    }
+
+    pub(crate) fn wait_for_buffer(&self, group: Group, waker: &Waker) {
+        self.kernel().wait_for_buffer(group, waker, self.now());
+    }
+}

@@ -1,0 +1,222 @@
+//! A slot for each operation in flight: who waits for it, what it brought, and what to do when nobody waits any more.
+
+use crate::buf::Lent;
+use crate::kernel::{Completion, Held, Token};
+use crate::net::Descriptor;
+use slab::Slab;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// The slots of a core.
+#[derive(Default)]
+pub(crate) struct Slots {
+    slots: Slab<Slot>,
+    generation: u32,
+}
+
+struct Slot {
+    generation: u32,
+    kind: Kind,
+    /// Keeps the descriptor open until the operation has ended.
+    descriptor: Option<Rc<Descriptor>>,
+    state: State,
+}
+
+enum State {
+    Waiting(Option<Waker>),
+    Done(Done),
+    Stream(Stream),
+    /// Nobody waits: the operation's orphan rule applies to what still comes.
+    Orphan,
+}
+
+/// A multishot operation.
+#[derive(Default)]
+struct Stream {
+    waker: Option<Waker>,
+    queue: VecDeque<Done>,
+    /// The kernel has ended it; nothing comes after what is queued.
+    ended: bool,
+    /// It has been asked to end, since nobody reads what it brings.
+    held_back: bool,
+}
+
+/// What an operation brought.
+#[derive(Default)]
+pub(crate) struct Done {
+    /// Non-negative, or a negative errno.
+    pub(crate) result: i32,
+    /// A received buffer.
+    pub(crate) lent: Option<Lent>,
+    /// The memory that it held.
+    pub(crate) held: Held,
+}
+
+/// What kind of operation it is, as far as its end is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Completes once; nothing to clean up beyond its memory.
+    Once,
+    /// Completes many times; memory only.
+    Stream,
+    /// Completes many times with descriptors.
+    Accept,
+}
+
+/// What has to happen after a completion was filed, outside of the table.
+pub(crate) enum After {
+    Nothing,
+    Wake(Waker),
+    /// Cancel the operation: its reader is behind. The waker as well, if there is one.
+    HoldBack(Token, Option<Waker>),
+    /// Close a descriptor that nobody waited for.
+    Close(i32),
+}
+
+/// Buffers of the ring that the unread results of a stream may hold.
+const STREAM_LENT_MAX: usize = 2;
+
+/// A stream that nobody has read this many completions of is ended, so that one peer cannot fill our memory. Its
+/// reader starts it again. (The kernel may have filled up to 32 more by then; that is the named maximum.)
+const STREAM_QUEUE_MAX: usize = 4;
+
+impl Slots {
+    /// A slot for an operation about to be submitted.
+    pub(crate) fn open(&mut self, kind: Kind, descriptor: Rc<Descriptor>) -> Token {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let state = match kind {
+            Kind::Once => State::Waiting(None),
+            Kind::Stream | Kind::Accept => State::Stream(Stream::default()),
+        };
+        let index = self.slots.insert(Slot { generation, kind, descriptor: Some(descriptor), state }) as u32;
+        Token { index, generation }
+    }
+
+    /// Files a completion. The slot of an orphan ends with the completion that ends its operation, nowhere else.
+    pub(crate) fn complete(&mut self, completion: Completion) -> After {
+        let Completion { token, result, lent, more, held } = completion;
+        let index = token.index as usize;
+        let slot = &mut self.slots[index];
+        assert_eq!(slot.generation, token.generation, "a completion of another operation");
+        let kind = slot.kind;
+        if !more {
+            slot.descriptor = None;
+        }
+        match &mut slot.state {
+            State::Waiting(waker) => {
+                debug_assert!(!more);
+                let waker = waker.take();
+                slot.state = State::Done(Done { result, lent, held });
+                waker.map_or(After::Nothing, After::Wake)
+            }
+            State::Stream(stream) => {
+                // What piles up is copied out: the ring's buffers are for all.
+                let lent = if stream.queue.len() < STREAM_LENT_MAX { lent } else { lent.map(Lent::detach) };
+                stream.queue.push_back(Done { result, lent, held });
+                stream.ended = !more;
+                let waker = stream.waker.take();
+                let behind = kind == Kind::Stream && stream.queue.len() >= STREAM_QUEUE_MAX;
+                if more && behind && !stream.held_back {
+                    stream.held_back = true;
+                    return After::HoldBack(token, waker);
+                }
+                waker.map_or(After::Nothing, After::Wake)
+            }
+            State::Orphan => {
+                if !more {
+                    self.slots.remove(index);
+                }
+                orphaned(kind, result)
+            }
+            State::Done(_) => unreachable!("a second completion of an operation that had ended"),
+        }
+    }
+
+    /// The result of an operation that completes once.
+    pub(crate) fn poll(&mut self, token: Token, cx: &mut Context<'_>) -> Poll<Done> {
+        let slot = self.slot(token);
+        match &mut slot.state {
+            State::Waiting(waker) => {
+                remember(waker, cx);
+                Poll::Pending
+            }
+            State::Done(done) => {
+                let done = std::mem::take(done);
+                self.slots.remove(token.index as usize);
+                Poll::Ready(done)
+            }
+            _ => unreachable!("polled as what it is not"),
+        }
+    }
+
+    /// The next result of a multishot operation; `None` once it has ended, which frees the slot.
+    pub(crate) fn poll_next(&mut self, token: Token, cx: &mut Context<'_>) -> Poll<Option<Done>> {
+        let slot = self.slot(token);
+        let State::Stream(stream) = &mut slot.state else { unreachable!("polled as what it is not") };
+        if let Some(done) = stream.queue.pop_front() {
+            return Poll::Ready(Some(done));
+        }
+        if stream.ended {
+            self.slots.remove(token.index as usize);
+            return Poll::Ready(None);
+        }
+        remember(&mut stream.waker, cx);
+        Poll::Pending
+    }
+
+    /// Whether an operation has brought something that nobody has read.
+    pub(crate) fn is_ready(&self, token: Token) -> bool {
+        self.slots.get(token.index as usize).is_some_and(|slot| match &slot.state {
+            State::Done(_) => true,
+            State::Stream(stream) => stream.ended || !stream.queue.is_empty(),
+            State::Waiting(_) | State::Orphan => false,
+        })
+    }
+
+    /// Nobody waits any more. Returns whether the operation has to be cancelled, and descriptors to close.
+    pub(crate) fn abandon(&mut self, token: Token) -> (bool, Vec<i32>) {
+        let slot = self.slot(token);
+        let kind = slot.kind;
+        let state = std::mem::replace(&mut slot.state, State::Orphan);
+        let (ended, results) = match state {
+            State::Waiting(_) => (false, VecDeque::new()),
+            State::Done(_) => (true, VecDeque::new()),
+            State::Stream(stream) => (stream.ended, stream.queue),
+            State::Orphan => unreachable!("abandoned twice"),
+        };
+        if ended {
+            self.slots.remove(token.index as usize);
+        }
+        let close = results.iter().filter_map(|done| match orphaned(kind, done.result) {
+            After::Close(fd) => Some(fd),
+            _ => None,
+        });
+        (!ended, close.collect())
+    }
+
+    /// Operations in flight or not yet read.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn slot(&mut self, token: Token) -> &mut Slot {
+        let slot = &mut self.slots[token.index as usize];
+        assert_eq!(slot.generation, token.generation);
+        slot
+    }
+}
+
+/// The orphan rule: what a completion leaves behind when nobody waits for it. Received buffers and held memory go back
+/// by being dropped; a descriptor has to be closed.
+fn orphaned(kind: Kind, result: i32) -> After {
+    if kind == Kind::Accept && result >= 0 { After::Close(result) } else { After::Nothing }
+}
+
+fn remember(waker: &mut Option<Waker>, cx: &Context<'_>) {
+    match waker {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *waker = Some(cx.waker().clone()),
+    }
+}

@@ -1,0 +1,198 @@
+//! The seam: what the runtime asks of a kernel, and the kernels that answer.
+//!
+//! Everything above talks to [`Kernel`] and to nothing else: ring operations, the few synchronous calls, clock and
+//! randomness. A kernel owns the memory of an operation from [`Kernel::submit`] until the completion that ends it; that
+//! is what makes a dropped future harmless.
+#![allow(unsafe_code)]
+
+mod uring;
+
+pub use crate::sys::ring::KernelError;
+
+use crate::buf::{Chunk, Gather, Group, GroupSettings, Lent};
+use crate::sys::{Remote, clock, socket};
+use crate::time::Instant;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+/// Names an operation from submission to its last completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Token {
+    /// Place in the tables of driver and kernel.
+    pub(crate) index: u32,
+    /// Tells apart the operations that used the same place one after another.
+    pub(crate) generation: u32,
+}
+
+/// A descriptor, opaque to all above the kernel.
+pub(crate) type RawDescriptor = RawFd;
+
+/// An operation and the memory that it needs.
+pub(crate) enum Op {
+    /// Accepts until cancelled; each completion's result is a descriptor.
+    Accept { fd: RawDescriptor },
+    /// Receives once into a buffer of the group.
+    Recv { fd: RawDescriptor, group: Group },
+    /// Receives into buffers of the group until cancelled, ended, or out of buffers.
+    RecvMulti { fd: RawDescriptor, group: Group },
+    /// Sends. `wait` goes on until all is sent; without it what the socket takes at once is sent.
+    Send { fd: RawDescriptor, chunk: Chunk, wait: bool },
+    /// Sends several chunks as one.
+    SendGather { fd: RawDescriptor, gather: Box<Gather>, wait: bool },
+    /// Connects to a TCP address.
+    Connect { fd: RawDescriptor, to: SocketAddr },
+    /// Connects to a unix socket.
+    ConnectUnix { fd: RawDescriptor, path: PathBuf },
+    /// Waits for readiness: poll(2) events.
+    Poll { fd: RawDescriptor, events: u32 },
+    /// Shuts one direction or both down: SHUT_WR and so on.
+    Shutdown { fd: RawDescriptor, how: i32 },
+    /// Closes.
+    Close { fd: RawDescriptor },
+    /// Ends another operation early; that one still completes by itself.
+    Cancel { target: Token },
+}
+
+/// What an operation left behind.
+pub(crate) struct Completion {
+    pub(crate) token: Token,
+    /// Non-negative, or a negative errno.
+    pub(crate) result: i32,
+    /// A received buffer.
+    pub(crate) lent: Option<Lent>,
+    /// More completions of this operation follow; false ends it.
+    pub(crate) more: bool,
+    /// The memory that the operation held, with the completion that ends it.
+    pub(crate) held: Held,
+}
+
+/// Memory that the kernel holds for an operation.
+#[derive(Default)]
+pub(crate) enum Held {
+    #[default]
+    Nothing,
+    /// A claim on the buffers of a group.
+    Buffers(Group),
+    Chunk(Chunk),
+    Gather(Box<Gather>),
+    Address(#[allow(dead_code, reason = "held for the kernel, never read by us")] Box<socket2::SockAddr>),
+}
+
+/// How a kernel is set up.
+#[derive(Clone, Debug)]
+pub(crate) struct KernelSettings {
+    pub(crate) submissions: u32,
+    pub(crate) head: GroupSettings,
+    pub(crate) body: GroupSettings,
+}
+
+/// The kernels. One for now; a readiness loop and a simulation have their place here.
+pub(crate) enum Kernel {
+    Uring(Box<uring::Uring>),
+}
+
+impl Kernel {
+    pub(crate) fn uring(settings: &KernelSettings, remote: Arc<Remote>) -> Result<Kernel, KernelError> {
+        Ok(Kernel::Uring(Box::new(uring::Uring::new(settings, remote)?)))
+    }
+
+    /// Queues an operation; the next [`Kernel::wait`] at the latest hands it over. `token.index` must not be in use.
+    pub(crate) fn submit(&mut self, token: Token, op: Op) {
+        match self {
+            Kernel::Uring(ring) => ring.submit(token, op),
+        }
+    }
+
+    /// Queues an operation whose completion nobody needs.
+    pub(crate) fn submit_detached(&mut self, op: Op) {
+        match self {
+            Kernel::Uring(ring) => ring.submit_detached(op),
+        }
+    }
+
+    /// Hands queued operations over and waits until something completes, `timeout` passes (zero: do not wait) or the
+    /// core is woken. Completions are then read with [`Kernel::next`].
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>, now: Instant) {
+        match self {
+            Kernel::Uring(ring) => ring.wait(timeout, now),
+        }
+    }
+
+    /// The next completion that the last wait brought.
+    pub(crate) fn next(&mut self) -> Option<Completion> {
+        match self {
+            Kernel::Uring(ring) => ring.next(),
+        }
+    }
+
+    /// Receives in `group` found no buffer: wakes `waker` when one is back, at once if one already is.
+    pub(crate) fn wait_for_buffer(&mut self, group: Group, waker: &Waker, now: Instant) {
+        match self {
+            Kernel::Uring(ring) => ring.wait_for_buffer(group, waker, now),
+        }
+    }
+
+    /// Operations that the kernel still has.
+    pub(crate) fn in_flight(&self) -> usize {
+        match self {
+            Kernel::Uring(ring) => ring.in_flight(),
+        }
+    }
+
+    /// Buffers of `group` that are lent out, and how many there are.
+    pub(crate) fn lent(&self, group: Group) -> (usize, usize) {
+        match self {
+            Kernel::Uring(ring) => ring.lent(group),
+        }
+    }
+
+    /// System calls made to enter the kernel so far.
+    pub(crate) fn enters(&self) -> u64 {
+        match self {
+            Kernel::Uring(ring) => ring.enters(),
+        }
+    }
+
+    // The synchronous calls. They never wait.
+
+    pub(crate) fn socket_tcp(&mut self, to: &SocketAddr) -> io::Result<RawDescriptor> {
+        socket::tcp(to)
+    }
+
+    pub(crate) fn socket_unix(&mut self) -> io::Result<RawDescriptor> {
+        socket::unix()
+    }
+
+    pub(crate) fn duplicate(&mut self, fd: BorrowedFd<'_>) -> io::Result<RawDescriptor> {
+        socket::duplicate(fd)
+    }
+
+    pub(crate) fn peer(&self, fd: RawDescriptor) -> Option<SocketAddr> {
+        socket::peer(fd)
+    }
+
+    pub(crate) fn local(&self, fd: RawDescriptor) -> Option<SocketAddr> {
+        socket::local(fd)
+    }
+
+    pub(crate) fn close(&mut self, fd: RawDescriptor) {
+        drop(socket::own(fd));
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        clock::monotonic()
+    }
+
+    pub(crate) fn wall(&self) -> Duration {
+        clock::wall()
+    }
+
+    pub(crate) fn random(&mut self) -> u64 {
+        clock::random_u64()
+    }
+}

@@ -1,0 +1,267 @@
+//! The kernel behind the seam: one io_uring.
+
+use super::{Completion, Held, KernelError, KernelSettings, Op, Token};
+use crate::buf::{BufferRing, Group};
+use crate::sys::{Remote, ring, socket};
+use crate::time::Instant;
+use io_uring::types::{Fd, SubmitArgs, Timespec};
+use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
+use socket2::SockAddr;
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+/// A ring, its buffers, and the memory of every operation in flight.
+pub(crate) struct Uring {
+    // Dropped first: the kernel lets go of all memory when the ring is closed.
+    ring: IoUring,
+    no_iowait: bool,
+    remote: Arc<Remote>,
+    /// What each operation in flight holds, by [`Token::index`].
+    held: Vec<Option<Held>>,
+    in_flight: usize,
+    groups: [Rc<BufferRing>; 2],
+    /// Entries that found the submission queue full.
+    backlog: VecDeque<squeue::Entry>,
+    /// Completions copied out of the ring: user data, result, flags.
+    batch: VecDeque<(u64, i32, u32)>,
+    enters: u64,
+}
+
+/// User data of operations whose completion nobody needs, and of the eventfd poll. Tokens never reach it: their index
+/// would have to be the last of 2^32.
+const DETACHED: u64 = u64::MAX;
+const WAKE: u64 = u64::MAX - 1;
+
+impl Uring {
+    pub(super) fn new(settings: &KernelSettings, remote: Arc<Remote>) -> Result<Uring, KernelError> {
+        let made = ring::make(settings.submissions)?;
+        let group = |settings| BufferRing::new(settings).map(Rc::new).map_err(KernelError::Resources);
+        let groups = [group(settings.head)?, group(settings.body)?];
+        for (id, group) in Group::ALL.into_iter().zip(&groups) {
+            let (address, count) = group.registration();
+            // SAFETY: the entries' mapping is owned by `groups`, which outlives the ring (field order).
+            unsafe { made.ring.submitter().register_buf_ring_with_flags(address, count, id.id(), 0) }
+                .map_err(|_| KernelError::TooOld("provided-buffer rings"))?;
+        }
+        let mut uring = Uring {
+            ring: made.ring,
+            no_iowait: made.no_iowait,
+            remote,
+            held: Vec::new(),
+            in_flight: 0,
+            groups,
+            backlog: VecDeque::new(),
+            batch: VecDeque::new(),
+            enters: 0,
+        };
+        uring.arm_wake();
+        Ok(uring)
+    }
+
+    pub(super) fn submit(&mut self, token: Token, op: Op) {
+        let index = token.index as usize;
+        if index >= self.held.len() {
+            self.held.resize_with(index + 1, || None);
+        }
+        // An index in use would overwrite memory that the kernel still reads.
+        assert!(self.held[index].is_none(), "operation index {index} is in use");
+        let (entry, held) = prepare(op);
+        self.held[index] = Some(held);
+        self.in_flight += 1;
+        self.push(entry.user_data(user_data(token)));
+    }
+
+    pub(super) fn submit_detached(&mut self, op: Op) {
+        let (entry, held) = prepare(op);
+        assert!(matches!(held, Held::Nothing), "a detached operation cannot hold memory");
+        self.push(entry.user_data(DETACHED));
+    }
+
+    pub(super) fn wait(&mut self, timeout: Option<Duration>, now: Instant) {
+        for group in &self.groups {
+            group.relax(now);
+            group.publish();
+        }
+        while let Some(entry) = self.backlog.pop_front() {
+            if !self.try_push(&entry) {
+                self.backlog.push_front(entry);
+                break;
+            }
+        }
+        let timeout = if self.backlog.is_empty() && self.batch.is_empty() { timeout } else { Some(Duration::ZERO) };
+        if let Err(error) = self.enter(timeout) {
+            // ETIME: the timeout passed. EINTR: a signal. EBUSY, EAGAIN: completions have to be reaped first, which
+            // happens now. Anything else is a broken ring, which the counters of operations in flight will show.
+            debug_assert!(
+                matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)),
+                "io_uring_enter: {error}"
+            );
+        }
+        // Copied out, so that the kernel sees the queue's head move at once.
+        self.batch.extend(self.ring.completion().map(|cqe| (cqe.user_data(), cqe.result(), cqe.flags())));
+    }
+
+    pub(super) fn next(&mut self) -> Option<Completion> {
+        loop {
+            let (user_data, result, flags) = self.batch.pop_front()?;
+            match user_data {
+                DETACHED => continue,
+                WAKE => {
+                    self.remote.drain();
+                    self.arm_wake();
+                    continue;
+                }
+                _ => return Some(self.complete(user_data, result, flags)),
+            }
+        }
+    }
+
+    pub(super) fn wait_for_buffer(&mut self, group: Group, waker: &Waker, now: Instant) {
+        let group = &self.groups[group as usize];
+        group.ran_out(now);
+        if group.has_buffers() {
+            waker.wake_by_ref();
+        } else {
+            group.wait(waker.clone());
+        }
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    pub(super) fn lent(&self, group: Group) -> (usize, usize) {
+        let group = &self.groups[group as usize];
+        (group.lent(), group.count())
+    }
+
+    pub(super) fn enters(&self) -> u64 {
+        self.enters
+    }
+
+    fn complete(&mut self, user_data: u64, result: i32, flags: u32) -> Completion {
+        let token = token(user_data);
+        let more = cqueue::more(flags);
+        let place = &mut self.held[token.index as usize];
+        let lent = match (cqueue::buffer_select(flags), &place) {
+            (Some(id), Some(Held::Buffers(group))) => Some(self.groups[*group as usize].take(id, result.max(0) as u32)),
+            _ => None,
+        };
+        let held = if more {
+            Held::Nothing
+        } else {
+            self.in_flight -= 1;
+            place.take().expect("a completion of an operation in flight")
+        };
+        Completion { token, result, lent, more, held }
+    }
+
+    fn push(&mut self, entry: squeue::Entry) {
+        if !self.backlog.is_empty() {
+            self.backlog.push_back(entry);
+        } else if !self.try_push(&entry) {
+            // The queue is full: hand it over without waiting, and try once more.
+            let _ = self.enter(Some(Duration::ZERO));
+            if !self.try_push(&entry) {
+                self.backlog.push_back(entry);
+            }
+        }
+    }
+
+    fn try_push(&mut self, entry: &squeue::Entry) -> bool {
+        // SAFETY: all memory that the entry points to is in `self.held` under the entry's token until the completion
+        // that ends the operation, or the entry points to none (checked by `submit_detached`, `arm_wake`).
+        unsafe { self.ring.submission().push(entry).is_ok() }
+    }
+
+    fn enter(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        self.enters += 1;
+        let time = timeout.map(|t| Timespec::new().sec(t.as_secs()).nsec(t.subsec_nanos()));
+        let args = match &time {
+            Some(time) => SubmitArgs::new().timespec(time),
+            None => SubmitArgs::new(),
+        };
+        let mut flags = EnterFlags::EXT_ARG | EnterFlags::GETEVENTS;
+        if self.no_iowait {
+            flags |= EnterFlags::NO_IOWAIT;
+        }
+        let submissions = self.ring.submission().len() as u32;
+        let wanted = u32::from(timeout != Some(Duration::ZERO));
+        // SAFETY: `args` and the time it points to outlive the call; EXT_ARG says that it is of this type. The ring was
+        // made by us and is open.
+        unsafe { self.ring.submitter().enter(submissions, wanted, flags.bits(), Some(&args)) }
+    }
+
+    fn arm_wake(&mut self) {
+        let entry = opcode::PollAdd::new(Fd(self.remote.eventfd()), libc::POLLIN as u32).build().user_data(WAKE);
+        self.push(entry);
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        // The driver has drained all operations by now; what is left after a panic is leaked rather than freed under
+        // the kernel's hands: closing the ring cancels asynchronously.
+        if self.in_flight > 0 {
+            self.held.drain(..).for_each(std::mem::forget);
+            self.groups.iter().cloned().for_each(std::mem::forget);
+        }
+    }
+}
+
+fn user_data(token: Token) -> u64 {
+    u64::from(token.generation) << 32 | u64::from(token.index)
+}
+
+fn token(user_data: u64) -> Token {
+    Token { index: user_data as u32, generation: (user_data >> 32) as u32 }
+}
+
+/// The submission entry of an operation, and what the kernel holds meanwhile.
+fn prepare(op: Op) -> (squeue::Entry, Held) {
+    match op {
+        Op::Accept { fd } => {
+            let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+            (opcode::AcceptMulti::new(Fd(fd)).flags(flags).build(), Held::Nothing)
+        }
+        Op::Recv { fd, group } => {
+            let entry = opcode::Recv::new(Fd(fd), std::ptr::null_mut(), 0).buf_group(group.id()).build();
+            (entry.flags(squeue::Flags::BUFFER_SELECT), Held::Buffers(group))
+        }
+        Op::RecvMulti { fd, group } => (opcode::RecvMulti::new(Fd(fd), group.id()).build(), Held::Buffers(group)),
+        Op::Send { fd, chunk, wait } => {
+            let len = chunk.len().try_into().unwrap_or(u32::MAX);
+            let entry = opcode::Send::new(Fd(fd), chunk.as_ptr(), len).flags(send_flags(wait)).build();
+            (entry, Held::Chunk(chunk))
+        }
+        Op::SendGather { fd, mut gather, wait } => {
+            let entry = opcode::SendMsg::new(Fd(fd), gather.header()).flags(send_flags(wait) as u32).build();
+            (entry, Held::Gather(gather))
+        }
+        Op::Connect { fd, to } => connect(fd, socket::address(to)),
+        Op::ConnectUnix { fd, path } => match SockAddr::unix(&path) {
+            Ok(address) => connect(fd, address),
+            // A path that fits no address: the kernel refuses the empty one in its stead (EINVAL).
+            Err(_) => (opcode::Connect::new(Fd(fd), std::ptr::null(), 0).build(), Held::Nothing),
+        },
+        Op::Poll { fd, events } => (opcode::PollAdd::new(Fd(fd), events).build(), Held::Nothing),
+        Op::Shutdown { fd, how } => (opcode::Shutdown::new(Fd(fd), how).build(), Held::Nothing),
+        Op::Close { fd } => (opcode::Close::new(Fd(fd)).build(), Held::Nothing),
+        Op::Cancel { target } => (opcode::AsyncCancel::new(user_data(target)).build(), Held::Nothing),
+    }
+}
+
+fn connect(fd: i32, address: SockAddr) -> (squeue::Entry, Held) {
+    let address = Box::new(address);
+    (opcode::Connect::new(Fd(fd), address.as_ptr().cast(), address.len()).build(), Held::Address(address))
+}
+
+fn send_flags(wait: bool) -> i32 {
+    // WAITALL: without it a large send ends early and a lost remainder has to be noticed. DONTWAIT: what does not fit
+    // now comes back at once instead of keeping the chunk with the kernel.
+    libc::MSG_NOSIGNAL | if wait { libc::MSG_WAITALL } else { libc::MSG_DONTWAIT }
+}

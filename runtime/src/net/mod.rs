@@ -1,0 +1,10 @@
+//! Connections and listeners over the operations.
+
+mod descriptor;
+mod listener;
+mod stream;
+
+pub use crate::op::{Mode, Receiver, Send, SendAll};
+pub(crate) use descriptor::Descriptor;
+pub use listener::Listener;
+pub use stream::Stream;

@@ -1,0 +1,80 @@
+//! A connected stream socket, TCP or unix.
+
+use super::{Descriptor, Mode, Receiver, Send, SendAll};
+use crate::buf::Chunk;
+use crate::core::Handle;
+use crate::kernel::{Op, RawDescriptor};
+use crate::op;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{IntoRawFd, OwnedFd};
+use std::path::Path;
+use std::rc::Rc;
+
+/// A connection. Clones are the same connection; it is closed when the last of them and of its operations is gone.
+#[derive(Clone)]
+pub struct Stream {
+    descriptor: Rc<Descriptor>,
+}
+
+impl Stream {
+    pub(crate) fn from_raw(handle: &Handle, raw: RawDescriptor) -> Stream {
+        Stream { descriptor: Rc::new(Descriptor::new(handle, raw)) }
+    }
+
+    /// A connection that was accepted, here or on another core.
+    pub fn from_owned(handle: &Handle, socket: OwnedFd) -> Stream {
+        Stream::from_raw(handle, socket.into_raw_fd())
+    }
+
+    /// Connects to a TCP address.
+    pub async fn connect(handle: &Handle, to: SocketAddr) -> io::Result<Stream> {
+        let raw = handle.kernel().socket_tcp(&to)?;
+        let stream = Stream::from_raw(handle, raw);
+        op::connect(&stream.descriptor, Op::Connect { fd: raw, to }).await?;
+        Ok(stream)
+    }
+
+    /// Connects to a unix socket.
+    pub async fn connect_unix(handle: &Handle, path: &Path) -> io::Result<Stream> {
+        let raw = handle.kernel().socket_unix()?;
+        let stream = Stream::from_raw(handle, raw);
+        op::connect(&stream.descriptor, Op::ConnectUnix { fd: raw, path: path.to_path_buf() }).await?;
+        Ok(stream)
+    }
+
+    /// The receiving half. One for each connection at a time.
+    pub fn receiver(&self, mode: Mode) -> Receiver {
+        Receiver::new(self.descriptor.clone(), mode)
+    }
+
+    /// Sends what the socket takes at once (`wait` false), or all of it; one send at a time.
+    pub fn send(&self, chunk: impl Into<Chunk>, wait: bool) -> Send {
+        Send::new(&self.descriptor, chunk.into(), wait)
+    }
+
+    /// Sends up to three chunks, in order and whole; one send at a time.
+    pub fn send_all(&self, chunks: [Option<Chunk>; 3]) -> SendAll {
+        SendAll::new(&self.descriptor, chunks)
+    }
+
+    /// Shuts one direction or both down.
+    pub async fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        op::shutdown(&self.descriptor, how).await
+    }
+
+    /// Waits for poll(2) events.
+    pub async fn ready(&self, events: u32) -> io::Result<u32> {
+        op::ready(&self.descriptor, events).await
+    }
+
+    /// The address of the other end; `None` for a unix socket.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.descriptor.handle().kernel().peer(self.descriptor.raw())
+    }
+
+    /// The address of our end; `None` for a unix socket.
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.descriptor.handle().kernel().local(self.descriptor.raw())
+    }
+}

@@ -1,0 +1,39 @@
+//! Accept, multishot: one submission, a descriptor with each completion.
+//!
+//! Orphan rule: a descriptor that comes after the listener was dropped is closed.
+
+use super::running::Running;
+use crate::driver::Kind;
+use crate::kernel::Op;
+use crate::net::Descriptor;
+use crate::sys::check;
+use crate::sys::socket::own;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+/// A listener that accepts.
+pub(crate) struct Accepting {
+    descriptor: Rc<Descriptor>,
+    running: Option<Running>,
+}
+
+impl Accepting {
+    pub(crate) fn new(descriptor: Rc<Descriptor>) -> Accepting {
+        Accepting { descriptor, running: None }
+    }
+
+    /// The next connection. After an error the next call accepts anew.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
+        loop {
+            let running = self.running.get_or_insert_with(|| {
+                Running::submit(Kind::Accept, &self.descriptor, Op::Accept { fd: self.descriptor.raw() })
+            });
+            match ready!(running.poll_next(cx)) {
+                Some(done) => return Poll::Ready(check(done.result).map(|fd| own(fd as i32))),
+                None => self.running = None,
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Receive, into buffers that the kernel picks when bytes are there.
+//!
+//! Orphan rule: the picked buffer goes back to its ring by being dropped.
+
+use super::running::Running;
+use crate::buf::{Group, Lent};
+use crate::driver::Kind;
+use crate::kernel::Op;
+use crate::net::Descriptor;
+use crate::sys::check;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+/// How to receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Armed once for many receives into small buffers: a client that sends heads. It cannot be paused, only ended, so
+    /// it is not for bodies.
+    Stream,
+    /// Armed for each receive, into a buffer of this group.
+    Once(Group),
+}
+
+/// The receiving half of a connection.
+pub struct Receiver {
+    descriptor: Rc<Descriptor>,
+    mode: Mode,
+    running: Option<(Mode, Running)>,
+}
+
+impl Receiver {
+    pub(crate) fn new(descriptor: Rc<Descriptor>, mode: Mode) -> Receiver {
+        Receiver { descriptor, mode, running: None }
+    }
+
+    /// Receives in this way from the next arming on. A stream that is armed is ended; what it brought is read first.
+    pub fn set_mode(&mut self, mode: Mode) {
+        if let (Mode::Stream, Some((Mode::Stream, running)), Mode::Once(_)) = (self.mode, &self.running, mode) {
+            running.cancel();
+        }
+        self.mode = mode;
+    }
+
+    /// Starts receiving without waiting for it.
+    pub fn arm(&mut self) {
+        if self.running.is_none() {
+            let fd = self.descriptor.raw();
+            let running = match self.mode {
+                Mode::Stream => {
+                    Running::submit(Kind::Stream, &self.descriptor, Op::RecvMulti { fd, group: Group::Head })
+                }
+                Mode::Once(group) => Running::submit(Kind::Once, &self.descriptor, Op::Recv { fd, group }),
+            };
+            self.running = Some((self.mode, running));
+        }
+    }
+
+    /// Whether something has come since it was armed: bytes, the end, or an error.
+    pub fn is_ready(&self) -> bool {
+        self.running.as_ref().is_some_and(|(_, running)| running.is_ready())
+    }
+
+    /// The next bytes; `None` at the end of the stream. Nothing is lost when it is not waited for to the end.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Lent>>> {
+        loop {
+            self.arm();
+            let Some((mode, running)) = &mut self.running else { unreachable!("just armed") };
+            let (done, group) = match *mode {
+                Mode::Stream => (ready!(running.poll_next(cx)), Group::Head),
+                Mode::Once(group) => {
+                    let done = ready!(running.poll(cx));
+                    self.running = None;
+                    (Some(done), group)
+                }
+            };
+            let Some(done) = done else {
+                // The stream has ended, by us or for want of buffers: arm anew.
+                self.running = None;
+                continue;
+            };
+            match (done.result, done.lent) {
+                // Our own cancel, and nothing lost by it.
+                (result, _) if result == -libc::ECANCELED => {}
+                (result, _) if result == -libc::ENOBUFS => {
+                    self.running = None;
+                    self.descriptor.handle().wait_for_buffer(group, cx.waker());
+                    return Poll::Pending;
+                }
+                (0, _) => return Poll::Ready(Ok(None)),
+                (_, Some(lent)) => return Poll::Ready(Ok(Some(lent))),
+                (result, None) => return Poll::Ready(check(result).map(|_| None)),
+            }
+        }
+    }
+
+    /// See [`Receiver::poll_recv`].
+    pub async fn recv(&mut self) -> io::Result<Option<Lent>> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+}

@@ -1,0 +1,73 @@
+//! An operation that has been submitted. Dropping it cancels it; its memory stays with the kernel until it has ended.
+
+use crate::core::Handle;
+use crate::driver::{Done, Kind};
+use crate::kernel::{Op, Token};
+use crate::net::Descriptor;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// See the module.
+pub(super) struct Running {
+    handle: Handle,
+    /// `None` once its end has been read.
+    token: Option<Token>,
+}
+
+impl Running {
+    pub(super) fn submit(kind: Kind, descriptor: &Rc<Descriptor>, op: Op) -> Running {
+        let handle = descriptor.handle().clone();
+        let token = handle.submit(kind, descriptor, op);
+        Running { handle, token: Some(token) }
+    }
+
+    /// The result of an operation that completes once.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Done> {
+        let token = self.token.expect("not polled after its end");
+        let done = self.handle.slots().poll(token, cx);
+        if done.is_ready() {
+            self.token = None;
+        }
+        done
+    }
+
+    /// The next result of an operation that completes many times; `None` once it has ended.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Done>> {
+        let token = self.token.expect("not polled after its end");
+        let next = self.handle.slots().poll_next(token, cx);
+        if matches!(next, Poll::Ready(None)) {
+            self.token = None;
+        }
+        next
+    }
+
+    /// Whether a result waits to be read.
+    pub(super) fn is_ready(&self) -> bool {
+        self.token.is_none_or(|token| self.handle.slots().is_ready(token))
+    }
+
+    /// Asks it to end early; what it brings until then can still be read.
+    pub(super) fn cancel(&self) {
+        if let Some(token) = self.token {
+            self.handle.cancel(token);
+        }
+    }
+}
+
+impl Future for Running {
+    type Output = Done;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Done> {
+        Running::poll(&mut self, cx)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(token) = self.token {
+            self.handle.abandon(token);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Waking a core from another thread: an eventfd that the core's ring reads, and a flag that saves the write while
+//! the core is awake anyway.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What other threads may touch of a core. Shared by the core, its wakers and its mailboxes.
+pub(crate) struct Remote {
+    eventfd: OwnedFd,
+    sleeping: AtomicBool,
+    pending: AtomicBool,
+    woken: Mutex<Woken>,
+}
+
+/// Tasks woken from other threads. Bounded: beyond [`WOKEN_MAX`] all tasks are woken, which is always allowed.
+#[derive(Default)]
+pub(crate) struct Woken {
+    pub(crate) tasks: Vec<(u32, u32)>,
+    pub(crate) everyone: bool,
+}
+
+const WOKEN_MAX: usize = 1024;
+
+impl Remote {
+    pub(crate) fn new() -> io::Result<Remote> {
+        // SAFETY: eventfd has no memory arguments; the result is checked before it is owned.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Remote {
+            // SAFETY: `fd` was just made by eventfd and nobody else has it.
+            eventfd: unsafe { OwnedFd::from_raw_fd(fd) },
+            sleeping: AtomicBool::new(false),
+            pending: AtomicBool::new(false),
+            woken: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn eventfd(&self) -> RawFd {
+        self.eventfd.as_raw_fd()
+    }
+
+    /// Marks a task of this core as ready. Called on any thread.
+    pub(crate) fn wake_task(&self, index: u32, generation: u32) {
+        {
+            let mut woken = self.woken.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if woken.tasks.len() < WOKEN_MAX {
+                woken.tasks.push((index, generation));
+            } else {
+                woken.everyone = true;
+            }
+        }
+        self.notify();
+    }
+
+    /// Makes the core look at its mailboxes and woken tasks, now or at the end of its turn.
+    pub(crate) fn notify(&self) {
+        self.pending.store(true, Ordering::SeqCst);
+        if self.sleeping.swap(false, Ordering::SeqCst) {
+            let one = 1u64.to_ne_bytes();
+            // SAFETY: the pointer and length describe `one`, which outlives the call. A full counter (EAGAIN) has
+            // already woken the reader, so the result does not matter.
+            unsafe { libc::write(self.eventfd(), one.as_ptr().cast(), one.len()) };
+        }
+    }
+
+    /// Takes what was woken. The cheap test first: it is asked once a turn.
+    pub(crate) fn take_woken(&self, into: &mut Woken) -> bool {
+        if !self.pending.load(Ordering::Relaxed) || !self.pending.swap(false, Ordering::SeqCst) {
+            return false;
+        }
+        let mut woken = self.woken.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        std::mem::swap(&mut *woken, into);
+        true
+    }
+
+    /// The core is about to wait. False when something came in meanwhile: then it must not.
+    pub(crate) fn fall_asleep(&self) -> bool {
+        self.sleeping.store(true, Ordering::SeqCst);
+        if self.pending.load(Ordering::SeqCst) {
+            self.sleeping.store(false, Ordering::SeqCst);
+            return false;
+        }
+        true
+    }
+
+    pub(crate) fn stay_awake(&self) {
+        self.sleeping.store(false, Ordering::SeqCst);
+    }
+
+    /// Reads the eventfd empty. Non-blocking.
+    pub(crate) fn drain(&self) {
+        let mut count = [0u8; 8];
+        // SAFETY: the pointer and length describe `count`, which outlives the call.
+        unsafe { libc::read(self.eventfd(), count.as_mut_ptr().cast(), count.len()) };
+    }
+}

@@ -1,0 +1,74 @@
+//! Listening sockets: made before the cores start, one per core for each address (SO_REUSEPORT).
+
+use super::socket::set_stream_options;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+/// How many connections may wait for an accept; the kernel caps it at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// Why an address could not be listened on.
+#[derive(Debug)]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// What the kernel said.
+    pub error: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot listen on {}: {}", self.address, self.error)
+    }
+}
+
+impl std::error::Error for BindError {}
+
+/// Whether another socket already listens on `address`. A second process could bind a SO_REUSEPORT port without an
+/// error and would silently take half of the connections, so the first bind of an address is tried exclusively.
+pub fn is_taken(address: SocketAddr, dual_stack: bool) -> Result<(), BindError> {
+    let probe = || -> io::Result<()> {
+        let socket = open(address, dual_stack)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        // Two sockets may bind one address with SO_REUSEADDR; only listening proves that it is free.
+        socket.listen(1)
+    };
+    probe().map_err(|error| BindError { address, error })
+}
+
+/// `count` listening sockets on one address. With port 0 the first decides the port and the others share it; the
+/// address in use is returned. Connections that they accept inherit our stream options.
+pub fn bind_tcp(address: SocketAddr, dual_stack: bool, count: usize) -> Result<(SocketAddr, Vec<OwnedFd>), BindError> {
+    let mut bound = address;
+    let mut sockets = Vec::with_capacity(count);
+    for _ in 0..count {
+        let socket = listen(bound, dual_stack).map_err(|error| BindError { address: bound, error })?;
+        if let Some(actual) = socket.local_addr().ok().and_then(|a| a.as_socket()) {
+            bound = actual;
+        }
+        sockets.push(OwnedFd::from(socket));
+    }
+    Ok((bound, sockets))
+}
+
+fn listen(address: SocketAddr, dual_stack: bool) -> io::Result<Socket> {
+    let socket = open(address, dual_stack)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    set_stream_options(&SockRef::from(&socket))?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+fn open(address: SocketAddr, dual_stack: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!dual_stack)?;
+    }
+    Ok(socket)
+}

@@ -1,0 +1,25 @@
+//! Every system call of the runtime that is not a ring operation. Thin: arguments in, `io::Result` out.
+#![allow(unsafe_code)]
+
+pub(crate) mod clock;
+pub(crate) mod event;
+pub(crate) mod listener;
+pub(crate) mod ring;
+pub(crate) mod socket;
+
+pub(crate) use event::Remote;
+pub(crate) use event::Woken;
+
+use std::io;
+
+/// The error of a ring completion or a raw call: a negative errno.
+pub(crate) fn check(result: i32) -> io::Result<u32> {
+    if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(result as u32) }
+}
+
+/// Bytes of a page: 4 KiB on most boards, 16 KiB on a Raspberry Pi 5.
+pub(crate) fn page_size() -> usize {
+    // SAFETY: sysconf reads a constant of the process; it has no preconditions.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).unwrap_or(4096)
+}

@@ -1,0 +1,73 @@
+//! Sockets of the data plane, always non-blocking and close-on-exec.
+
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+/// A connection that says nothing for this long is asked whether it still stands.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_RETRIES: u32 = 4;
+/// Sent bytes that nobody acknowledges for this long end the connection (RFC 5482). Linux counts a window that stays
+/// shut as well, and a paused reader is not a dead one: so minutes, not seconds.
+const USER_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// A TCP socket for connecting to `to`, with our options set.
+pub(crate) fn tcp(to: &SocketAddr) -> io::Result<RawFd> {
+    let socket = Socket::new(Domain::for_address(*to), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    set_stream_options(&SockRef::from(&socket))?;
+    Ok(socket.into_raw_fd())
+}
+
+/// A unix stream socket.
+pub(crate) fn unix() -> io::Result<RawFd> {
+    Ok(Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?.into_raw_fd())
+}
+
+/// Options of a TCP connection. Set on a listener they are inherited by what it accepts (Linux).
+pub(crate) fn set_stream_options(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_keepalive(true)?;
+    socket.set_tcp_keepalive(
+        &socket2::TcpKeepalive::new()
+            .with_time(KEEPALIVE_TIME)
+            .with_interval(KEEPALIVE_INTERVAL)
+            .with_retries(KEEPALIVE_RETRIES),
+    )?;
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
+}
+
+/// The address of the other end, `None` for a unix socket or an end that is already gone.
+pub(crate) fn peer(fd: RawFd) -> Option<SocketAddr> {
+    with(fd, |socket| socket.peer_addr().ok()?.as_socket())
+}
+
+/// The address of our end.
+pub(crate) fn local(fd: RawFd) -> Option<SocketAddr> {
+    with(fd, |socket| socket.local_addr().ok()?.as_socket())
+}
+
+/// The address as the kernel reads it.
+pub(crate) fn address(to: SocketAddr) -> SockAddr {
+    SockAddr::from(to)
+}
+
+/// Takes ownership of a descriptor that the kernel has just made.
+pub(crate) fn own(fd: RawFd) -> OwnedFd {
+    // SAFETY: `fd` is the result of an accept that nobody has looked at yet, or of the one owner (`net::Descriptor`)
+    // that gives it up with this call.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// A duplicate of a descriptor, for a second owner.
+pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> io::Result<RawFd> {
+    Ok(fd.try_clone_to_owned()?.into_raw_fd())
+}
+
+fn with<T>(fd: RawFd, ask: impl FnOnce(SockRef<'_>) -> T) -> T {
+    // SAFETY: the borrow lasts for one call, during which the caller's owner of `fd` is alive.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    ask(SockRef::from(&fd))
+}

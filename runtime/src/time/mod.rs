@@ -1,0 +1,9 @@
+//! Time as the runtime sees it: told by the core once a turn, never asked of the system.
+
+mod alarm;
+mod instant;
+mod wheel;
+
+pub use alarm::{Alarm, Elapsed, Sleep};
+pub use instant::Instant;
+pub(crate) use wheel::{Key, Wheel};

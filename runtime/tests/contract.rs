@@ -1,0 +1,10 @@
+//! What an operation means, on a real kernel: the contract that every kernel behind the seam has to keep.
+
+mod contract {
+    mod support;
+
+    mod buffers;
+    mod streams;
+    mod tasks;
+    mod timers;
+}

@@ -1,0 +1,132 @@
+//! Connecting, sending, receiving, ending.
+
+use super::support::{listener, on_core, pair};
+use ringferry_runtime::net::{Mode, Stream};
+use ringferry_runtime::{Chunk, Group, join};
+use std::net::Shutdown;
+
+#[test]
+fn bytes_arrive_in_both_receive_modes() {
+    on_core(|handle| async move {
+        for mode in [Mode::Stream, Mode::Once(Group::Head), Mode::Once(Group::Body)] {
+            let (client, server) = pair(&handle).await;
+            let mut receiver = server.receiver(mode);
+            for _ in 0..20 {
+                client.send(b"ping".as_slice(), true).await.0.unwrap();
+                assert_eq!(&receiver.recv().await.unwrap().unwrap()[..], b"ping");
+            }
+            client.shutdown(Shutdown::Write).await.unwrap();
+            assert!(receiver.recv().await.unwrap().is_none());
+        }
+    });
+}
+
+#[test]
+fn a_large_send_is_whole_and_in_order() {
+    on_core(|handle| async move {
+        let (client, server) = pair(&handle).await;
+        let sent: Vec<u8> = (0..4 << 20).map(|n: u32| (n / 7) as u8).collect();
+        let expect = sent.clone();
+        let send = async {
+            let head = Chunk::from(b"head".as_slice());
+            let (result, _) = client.send_all([Some(head), Some(sent.into()), Some(b"tail".as_slice().into())]).await;
+            result.unwrap();
+            client.shutdown(Shutdown::Write).await.unwrap();
+        };
+        let receive = async {
+            let mut receiver = server.receiver(Mode::Once(Group::Body));
+            let mut got = Vec::new();
+            while let Some(lent) = receiver.recv().await.unwrap() {
+                got.extend_from_slice(&lent);
+            }
+            got
+        };
+        let ((), got) = join(send, receive).await;
+        assert_eq!(got.len(), expect.len() + 8);
+        assert!(got.starts_with(b"head") && got.ends_with(b"tail") && got[4..got.len() - 4] == expect[..]);
+    });
+}
+
+#[test]
+fn received_bytes_are_sent_on_from_where_they_lie() {
+    on_core(|handle| async move {
+        let (client, middle_in) = pair(&handle).await;
+        let (middle_out, server) = pair(&handle).await;
+        let relay = async {
+            let mut receiver = middle_in.receiver(Mode::Once(Group::Body));
+            while let Some(lent) = receiver.recv().await.unwrap() {
+                middle_out.send_all([Some(lent.into()), None, None]).await.0.unwrap();
+            }
+            middle_out.shutdown(Shutdown::Write).await.unwrap();
+        };
+        let ends = async {
+            let bytes = vec![7u8; 3 << 20];
+            let send = async {
+                client.send_all([Some(bytes.into()), None, None]).await.0.unwrap();
+                client.shutdown(Shutdown::Write).await.unwrap();
+            };
+            let receive = async {
+                let mut receiver = server.receiver(Mode::Stream);
+                let mut count = 0;
+                while let Some(lent) = receiver.recv().await.unwrap() {
+                    assert!(lent.iter().all(|byte| *byte == 7));
+                    count += lent.len();
+                }
+                count
+            };
+            assert_eq!(join(send, receive).await.1, 3 << 20);
+        };
+        join(relay, ends).await;
+    });
+}
+
+#[test]
+fn a_refused_connect_is_an_error() {
+    on_core(|handle| async move {
+        let (closed, address) = listener(&handle);
+        drop(closed);
+        // The duplicate is closed through the ring; by the next turn but one the port is shut.
+        let mut refused = false;
+        for _ in 0..100 {
+            refused = Stream::connect(&handle, address).await.is_err();
+            if refused {
+                break;
+            }
+        }
+        assert!(refused);
+    });
+}
+
+#[test]
+fn a_unix_socket_connects_and_a_missing_one_does_not() {
+    on_core(|handle| async move {
+        let dir = std::env::temp_dir().join(format!("ringferry-contract-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("socket");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let stream = Stream::connect_unix(&handle, &path).await.unwrap();
+        stream.send(b"hello".as_slice(), true).await.0.unwrap();
+        let mut got = [0; 5];
+        std::io::Read::read_exact(&mut listener.accept().unwrap().0, &mut got).unwrap();
+        assert_eq!(&got, b"hello");
+        let error = Stream::connect_unix(&handle, &dir.join("nobody")).await.err().unwrap();
+        assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+        std::fs::remove_dir_all(&dir).unwrap();
+    });
+}
+
+#[test]
+fn a_send_that_may_not_wait_comes_back_with_what_fitted() {
+    on_core(|handle| async move {
+        let (client, _server) = pair(&handle).await;
+        let mut total = 0;
+        let stuck = loop {
+            match client.send(vec![1; 1 << 20], false).await.0 {
+                Ok(sent) => total += sent,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(stuck.kind(), std::io::ErrorKind::WouldBlock);
+        assert!(total > 0);
+    });
+}

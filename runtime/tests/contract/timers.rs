@@ -1,0 +1,54 @@
+//! Time: alarms and sleeps through the wait's own timeout.
+
+use super::support::{on_core, pair};
+use ringferry_runtime::net::Mode;
+use ringferry_runtime::time::{Alarm, Elapsed, Sleep};
+use std::pin::pin;
+use std::time::Duration;
+
+#[test]
+fn a_sleep_lasts_at_least_as_long_as_asked() {
+    on_core(|handle| async move {
+        for ms in [0, 1, 7, 40] {
+            let began = handle.clock();
+            Sleep::new(&handle, Duration::from_millis(ms)).await;
+            assert!(handle.clock().since(began) >= Duration::from_millis(ms));
+        }
+    });
+}
+
+#[test]
+fn a_receive_without_bytes_times_out_and_loses_nothing() {
+    on_core(|handle| async move {
+        let (client, server) = pair(&handle).await;
+        let mut receiver = server.receiver(Mode::Stream);
+        let mut alarm = Alarm::new(&handle);
+        alarm.set(Duration::from_millis(5));
+        assert_eq!(alarm.guard(pin!(receiver.recv())).await.unwrap_err(), Elapsed);
+        client.send(b"late".as_slice(), true).await.0.unwrap();
+        alarm.set(Duration::from_secs(10));
+        let lent = alarm.guard(pin!(receiver.recv())).await.unwrap().unwrap().unwrap();
+        assert_eq!(&lent[..], b"late");
+    });
+}
+
+#[test]
+fn moving_an_alarm_later_keeps_its_timer_and_earlier_replaces_it() {
+    on_core(|handle| async move {
+        let mut alarm = Alarm::new(&handle);
+        let began = handle.now();
+        alarm.set(Duration::from_millis(5));
+        assert!(alarm.guard(std::future::pending::<()>()).await.is_err());
+        alarm.set(Duration::from_secs(100));
+        let mut nothing = std::future::pending::<()>();
+        // Armed far away first, then moved close.
+        let waker = std::task::Waker::noop();
+        assert!(alarm.poll_elapsed(&mut std::task::Context::from_waker(waker)).is_pending());
+        alarm.set(Duration::from_millis(5));
+        assert!(alarm.guard(&mut nothing).await.is_err());
+        let took = handle.now().since(began);
+        assert!(took >= Duration::from_millis(10) && took < Duration::from_secs(50));
+        drop(alarm);
+        assert_eq!(handle.stats().timers, 0);
+    });
+}

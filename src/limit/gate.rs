@@ -1,0 +1,61 @@
+//! A gate lets in so many at once: connections of the process, requests on one server.
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Counts those who are inside. The maximum is an argument, since a reload may change it while some are.
+///
+/// It guards no other data: relaxed ordering is enough.
+#[derive(Debug, Default)]
+pub struct Gate(AtomicU32);
+
+impl Gate {
+    /// Enters unless `max` are inside; then [`leave`](Gate::leave) must follow.
+    #[must_use]
+    pub fn try_enter(&self, max: u32) -> bool {
+        self.0.fetch_update(Relaxed, Relaxed, |inside| (inside < max).then(|| inside + 1)).is_ok()
+    }
+
+    /// Leaves.
+    pub fn leave(&self) {
+        let before = self.0.fetch_sub(1, Relaxed);
+        debug_assert!(before > 0, "left without having entered");
+    }
+
+    /// How many are inside.
+    pub fn inside(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_gate_opens_when_one_leaves() {
+        let gate = Gate::default();
+        assert!(!gate.try_enter(0));
+        assert!(gate.try_enter(2));
+        assert!(gate.try_enter(2));
+        assert!(!gate.try_enter(2));
+        gate.leave();
+        assert!(gate.try_enter(2));
+        assert!(!gate.try_enter(1), "a reload has lowered the maximum");
+        assert_eq!(gate.inside(), 2);
+    }
+
+    #[test]
+    fn cores_together_never_exceed_the_maximum() {
+        let gate = Gate::default();
+        let visit = || {
+            for _ in 0..20_000 {
+                if gate.try_enter(2) {
+                    assert!(gate.inside() <= 2);
+                    gate.leave();
+                }
+            }
+        };
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(visit))));
+        assert_eq!(gate.inside(), 0);
+    }
+}

@@ -1,0 +1,287 @@
+use super::{Candidate, Found, NoRoute, Table, Verdict, explain};
+use crate::model::{Action, Config, HostPattern, Listener, ListenerId, PoolId, Rng, Route, RouteId, Site, SiteId};
+
+/// Builds a configuration from lines `listeners | hosts | paths`, one line a site, each field separated by spaces.
+fn config(sites: &str) -> Config {
+    let mut config = Config::default();
+    for port in 80..83 {
+        config.listeners.push(Listener { address: ([0, 0, 0, 0], port).into(), dual_stack: false });
+    }
+    for line in sites.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let fields: Vec<Vec<&str>> = line.split('|').map(|field| field.split_whitespace().collect()).collect();
+        let first = config.routes.len() as u32;
+        config.routes.extend(fields[2].iter().map(|path| Route {
+            path: (*path).to_owned(),
+            action: Action::Proxy(PoolId(0)),
+            strip_prefix: false,
+            max_body: None,
+            request_id: false,
+        }));
+        config.sites.push(Site {
+            name: fields[1][0].to_owned(),
+            hosts: fields[1].iter().map(|host| pattern(host)).collect(),
+            listeners: fields[0].iter().map(|n| ListenerId(n.parse().unwrap())).collect(),
+            routes: first..config.routes.len() as u32,
+        });
+    }
+    config
+}
+
+fn pattern(host: &str) -> HostPattern {
+    match host.strip_prefix("*.") {
+        Some(parent) => HostPattern::Wildcard(parent.to_owned()),
+        None if host == "*" => HostPattern::Any,
+        None => HostPattern::Exact(host.to_owned()),
+    }
+}
+
+/// `SITE /path`, or why not.
+fn name(config: &Config, outcome: Result<Found, NoRoute>) -> String {
+    match outcome {
+        Ok(found) => {
+            format!("{} {}", config.sites[found.site.index()].name, config.routes[found.route.index()].path)
+        }
+        Err(reason) => format!("{reason:?}"),
+    }
+}
+
+/// Checks lines `listener host path → outcome`.
+#[track_caller]
+fn check(sites: &str, requests: &str) {
+    let config = config(sites);
+    let table = Table::build(&config);
+    for line in requests.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (request, expect) = line.split_once(" → ").unwrap();
+        let [listener, host, path] = request.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let listener = ListenerId(listener.parse().unwrap());
+        assert_eq!(name(&config, table.find(listener, host, path.as_bytes())), expect, "{line}");
+    }
+}
+
+#[test]
+fn the_most_specific_host_wins_whatever_the_order() {
+    check(
+        "0 | *               | /
+         0 | *.example.com   | /
+         0 | *.a.example.com | /
+         0 | a.example.com   | /
+         0 | [::1]           | /",
+        "0 a.example.com     / → a.example.com /
+         0 b.example.com     / → *.example.com /
+         0 c.b.example.com   / → *.example.com /
+         0 x.a.example.com   / → *.a.example.com /
+         0 y.x.a.example.com / → *.a.example.com /
+         0 example.com       / → * /
+         0 .example.com      / → * /
+         0 xexample.com      / → * /
+         0 com               / → * /
+         0 [::1]             / → [::1] /",
+    );
+}
+
+#[test]
+fn an_unknown_host_gets_no_site() {
+    check(
+        "0 | example.com   | /
+         0 | *.example.org | /",
+        "0 example.net     / → Host
+         0 www.example.com / → Host
+         0 example.org     / → Host
+         0 .example.org    / → Host
+         0 www.example.org / → *.example.org /",
+    );
+}
+
+#[test]
+fn a_prefix_ends_at_a_segment() {
+    check(
+        "0 | a | /blog / /blog/2024/best /docs/api",
+        "0 a /              → a /
+         0 a /blog          → a /blog
+         0 a /blog/         → a /blog
+         0 a /blog/x        → a /blog
+         0 a /blogger       → a /
+         0 a /blo           → a /
+         0 a /Blog          → a /
+         0 a /blog/2024     → a /blog
+         0 a /blog/2024/best → a /blog/2024/best
+         0 a /blog/2024/best/x/y → a /blog/2024/best
+         0 a /blog/2024/bes → a /blog
+         0 a /docs          → a /
+         0 a //blog         → a /
+         0 a /docs/api/     → a /docs/api",
+    );
+}
+
+#[test]
+fn a_site_without_a_route_for_the_path_does_not_hand_over_to_another() {
+    check(
+        "0 | a | /blog
+         0 | * | /",
+        "0 a /blog/x → a /blog
+         0 a /other  → Path
+         0 a /       → Path
+         0 b /other  → * /",
+    );
+}
+
+#[test]
+fn a_site_answers_on_its_listeners_only() {
+    check(
+        "0 1 | a | /
+         2   | a *.b | /special
+         1   | * | /",
+        "0 a   / → a /
+         1 a   / → a /
+         2 a   / → Path
+         2 a   /special → a /special
+         0 x.b / → Host
+         1 x.b / → * /
+         2 x.b /special → a /special
+         2 c   / → Host",
+    );
+}
+
+#[test]
+fn both_views_of_the_path_choose_one_route() {
+    #[track_caller]
+    fn check(as_received: &str, normalised: &str, expect: &str) {
+        let config = config("0 | a | /open /open/admin\n0 | b | /");
+        let table = Table::build(&config);
+        let outcome = table.find_agreeing(ListenerId(0), "a", as_received.as_bytes(), normalised.as_bytes());
+        assert_eq!(name(&config, outcome), expect, "{as_received} {normalised}");
+    }
+    check("/open/x", "/open/x", "a /open");
+    check("/open/%78", "/open/x", "a /open");
+    check("/open/%2e%2e/open/x", "/open/x", "a /open");
+    check("/open/admin/../x", "/open/x", "Ambiguous");
+    check("/open/%61dmin", "/open/admin", "Ambiguous");
+    check("/%6fpen", "/open", "Ambiguous");
+    check("/open/../x", "/x", "Ambiguous");
+    check("/y/../x", "/x", "Path");
+    check("/x", "/x", "Path");
+}
+
+#[test]
+fn a_host_of_thousands_of_labels_is_cut_to_what_a_wildcard_can_match() {
+    let config = config("0 | *.example.com | /");
+    let table = Table::build(&config);
+    let long = "a.".repeat(30_000);
+    assert_eq!(name(&config, table.find(ListenerId(0), &format!("{long}example.com"), b"/")), "*.example.com /");
+    assert_eq!(name(&config, table.find(ListenerId(0), &long, b"/")), "Host");
+}
+
+#[test]
+fn an_explanation_names_the_winner_and_why_the_others_lost() {
+    let config = config(
+        "0   | *             | /
+         0 1 | a.example.com | / /blog /blog/x /docs
+         0   | *.example.com | /
+         0   | b.example.com | /
+         1   | a.example.com *.com | /",
+    );
+    let table = Table::build(&config);
+    let explanation = explain(&table, &config, ListenerId(0), "a.example.com", b"/blog/y");
+    assert_eq!(name(&config, explanation.outcome), "a.example.com /blog");
+    assert_eq!(
+        explanation.candidates.iter().map(|Candidate { verdict, .. }| *verdict).collect::<Vec<_>>(),
+        [
+            Verdict::LessSpecificHost,
+            Verdict::ShorterPrefix,
+            Verdict::Wins,
+            Verdict::OtherPath,
+            Verdict::OtherPath,
+            Verdict::LessSpecificHost,
+            Verdict::OtherHost,
+            Verdict::OtherListener,
+        ]
+    );
+    assert_eq!(
+        explanation.to_string(),
+        "a.example.com/blog/y on 0.0.0.0:80
+  site a.example.com, route /blog: answers
+  site *: matches, but a more specific host wins
+  site a.example.com, route /: matches, but a longer path wins
+  site a.example.com, route /blog/x: another path
+  site a.example.com, route /docs: another path
+  site *.example.com: matches, but a more specific host wins
+  site b.example.com: another host
+  site a.example.com: the host matches, but on other listeners only
+"
+    );
+
+    let nothing = explain(&table, &config, ListenerId(1), "c.example.org", b"/");
+    assert_eq!(nothing.outcome, Err(NoRoute::Host));
+    assert!(nothing.to_string().contains("no route: no site has this host (421)"));
+}
+
+#[test]
+fn the_table_answers_as_a_search_through_all_sites_would() {
+    for seed in 0..300 {
+        let mut rng = Rng::new(seed);
+        let config = config(&random_sites(&mut rng));
+        let table = Table::build(&config);
+        for _ in 0..200 {
+            let listener = ListenerId(rng.below(3) as u32);
+            let host = random_name(&mut rng, ".", 4);
+            let path = format!("/{}{}", random_name(&mut rng, "/", 4), ["", "/"][rng.below(2) as usize]);
+            let expect = search(&config, listener, &host, &path);
+            assert_eq!(table.find(listener, &host, path.as_bytes()), expect, "seed {seed}: {listener:?} {host}{path}");
+            let explained = explain(&table, &config, listener, &host, path.as_bytes());
+            let winner = explained.candidates.iter().find(|c| c.verdict == Verdict::Wins);
+            assert_eq!(winner.and_then(|c| c.route.as_ref()).map(|r| r.0), expect.ok().map(|found| found.route));
+        }
+    }
+}
+
+fn random_sites(rng: &mut Rng) -> String {
+    let mut sites = String::new();
+    for _ in 0..rng.below(12) {
+        let listeners = ["0", "1", "0 1", "2", "0 1 2"][rng.below(5) as usize];
+        let mut hosts = String::new();
+        for _ in 0..=rng.below(2) {
+            hosts += &match rng.below(8) {
+                0 => " *".to_owned(),
+                1..4 => format!(" *.{}", random_name(rng, ".", 3)),
+                _ => format!(" {}", random_name(rng, ".", 3)),
+            };
+        }
+        let paths: String = (0..=rng.below(4)).map(|_| format!(" /{}", random_name(rng, "/", 3))).collect();
+        sites += &format!("{listeners} | {hosts} | {paths}\n");
+    }
+    sites
+}
+
+/// One or more of few labels, so that random names often agree.
+fn random_name(rng: &mut Rng, separator: &str, labels_max: u64) -> String {
+    let labels: Vec<&str> = (0..=rng.below(labels_max)).map(|_| ["a", "b", "aa"][rng.below(3) as usize]).collect();
+    labels.join(separator)
+}
+
+/// The rule as a person would say it, one site after the other.
+fn search(config: &Config, listener: ListenerId, host: &str, path: &str) -> Result<Found, NoRoute> {
+    let host_rank = |pattern: &HostPattern| match pattern {
+        HostPattern::Exact(name) => (name == host).then_some(usize::MAX),
+        HostPattern::Wildcard(parent) => host.ends_with(&format!(".{parent}")).then_some(parent.len()),
+        HostPattern::Any => Some(0),
+    };
+    let mut best = None;
+    for (n, site) in config.sites.iter().enumerate().filter(|(_, site)| site.listeners.contains(&listener)) {
+        let rank = site.hosts.iter().filter_map(host_rank).max();
+        // Strictly better: the first of two equal sites stays.
+        if rank.is_some() && best.is_none_or(|(other, _)| rank > other) {
+            best = Some((rank, n));
+        }
+    }
+    let (_, n) = best.ok_or(NoRoute::Host)?;
+    let mut longest: Option<RouteId> = None;
+    let length = |id: RouteId| config.routes[id.index()].path.len();
+    for id in config.sites[n].route_ids() {
+        let prefix = config.routes[id.index()].path.trim_end_matches('/');
+        let matches = path == prefix || path.starts_with(&format!("{prefix}/"));
+        if matches && longest.is_none_or(|other| length(id) > length(other)) {
+            longest = Some(id);
+        }
+    }
+    Ok(Found { site: SiteId(n as u32), route: longest.ok_or(NoRoute::Path)? })
+}
