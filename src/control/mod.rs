@@ -42,7 +42,7 @@ pub struct Control<S> {
     pub lines: mpsc::Receiver<Batch>,
     /// Where they are written.
     pub output: File,
-    /// The snapshot in force at the start.
+    /// The snapshot in force at the start, of generation 1.
     pub in_force: Loaded<S>,
     /// Reads the configuration again and builds a snapshot, without any effect until it is published.
     pub reload: Reload<S>,
@@ -52,8 +52,9 @@ pub struct Control<S> {
     pub now_ms: fn() -> u64,
 }
 
-/// See [`Control::reload`]. An error is text for a human, several lines perhaps.
-pub type Reload<S> = Box<dyn FnMut() -> Result<Loaded<S>, String>>;
+/// See [`Control::reload`]. It is given the generation that the snapshot will have; an error is text for a human,
+/// several lines perhaps.
+pub type Reload<S> = Box<dyn FnMut(u64) -> Result<Loaded<S>, String>>;
 
 /// One core, seen from here.
 pub struct Core<S> {
@@ -67,8 +68,6 @@ pub struct Core<S> {
 pub struct Loaded<S> {
     /// For the cores.
     pub snapshot: Arc<S>,
-    /// 1 at the start, one more with each reload.
-    pub generation: u64,
     /// The file that it was read from.
     pub source: String,
     /// The addresses that it accepts on.
@@ -128,6 +127,7 @@ impl<S: 'static> Control<S> {
             cores: self.cores,
             log: self.log,
             in_force: self.in_force,
+            generation: 1,
             reload: self.reload,
             resolver,
             now_ms: self.now_ms,
@@ -148,6 +148,7 @@ struct Running<S> {
     alive: Vec<bool>,
     log: LogQueue,
     in_force: Loaded<S>,
+    generation: u64,
     reload: Reload<S>,
     resolver: Resolver,
     now_ms: fn() -> u64,
@@ -215,13 +216,15 @@ impl<S: 'static> Running<S> {
         if self.draining.is_some() {
             return self.refuse("it is draining and takes no new configuration".to_owned());
         }
-        let loaded = match (self.reload)() {
+        let generation = self.generation + 1;
+        let loaded = match (self.reload)(generation) {
             Ok(loaded) => loaded,
             Err(why) => return self.refuse(why),
         };
-        let (generation, warnings) = (loaded.generation, loaded.warnings.clone());
+        let warnings = loaded.warnings.clone();
         if !dry_run {
             self.in_force = loaded;
+            self.generation = generation;
             self.published_unix_s = unix_s();
             self.tell_cores(|| Command::Publish(self.in_force.snapshot.clone())).await;
             self.resolver.watch(&self.in_force.servers);
@@ -290,7 +293,7 @@ impl<S: 'static> Running<S> {
             uptime_s: self.started.elapsed().as_secs(),
             draining: self.draining.is_some(),
             snapshot: SnapshotStatus {
-                generation: self.in_force.generation,
+                generation: self.generation,
                 published_unix_s: self.published_unix_s,
                 source: self.in_force.source.clone(),
             },

@@ -19,8 +19,8 @@ struct World {
     told: Arc<Mutex<Vec<String>>>,
     lines: mpsc::Receiver<Batch>,
     exit: JoinHandle<Exit>,
-    /// What the configuration says: a generation, or an error.
-    configuration: Rc<Cell<Result<u64, &'static str>>>,
+    /// What is wrong with the configuration.
+    mistake: Rc<Cell<Option<&'static str>>>,
     /// How many commands the cores refuse from now on.
     refusals: Arc<Mutex<u32>>,
 }
@@ -33,14 +33,17 @@ impl World {
         let (queue, lines) = log::queue();
         let told = Arc::new(Mutex::new(Vec::new()));
         let refusals = Arc::new(Mutex::new(0));
-        let configuration = Rc::new(Cell::new(Ok(2)));
-        let read = configuration.clone();
+        let mistake = Rc::new(Cell::new(None));
+        let read = mistake.clone();
         let running = Running {
             cores: (0..2).map(|core| fake_core(core, told.clone(), refusals.clone())).collect(),
             alive: vec![true; 2],
             log: queue.clone(),
             in_force: loaded(1),
-            reload: Box::new(move || read.get().map(loaded).map_err(str::to_owned)),
+            generation: 1,
+            reload: Box::new(move |generation| {
+                read.get().map_or(Ok(loaded(generation)), |why: &str| Err(why.to_owned()))
+            }),
             resolver: Resolver::new(queue),
             now_ms: || 0,
             started: Instant::now(),
@@ -48,7 +51,7 @@ impl World {
             draining: None,
         };
         let exit = spawn_local(running.until_the_end(signals_in, events_in, requests_in));
-        World { signals, events, requests, told, lines, exit, configuration, refusals }
+        World { signals, events, requests, told, lines, exit, mistake, refusals }
     }
 
     async fn ask(&self, request: Request) -> Answer {
@@ -102,7 +105,6 @@ fn fake_core(number: usize, told: Arc<Mutex<Vec<String>>>, refusals: Arc<Mutex<u
 fn loaded(generation: u64) -> Loaded<u64> {
     Loaded {
         snapshot: Arc::new(generation),
-        generation,
         source: "test.toml".into(),
         listeners: vec!["127.0.0.1:8080".into()],
         servers: vec![Registry::default().server("pool", &ServerAddress::Ip("127.0.0.1:3000".parse().unwrap()))],
@@ -123,7 +125,6 @@ fn a_reload_is_published_to_every_core() {
         assert_eq!(world.told(), ["0 publish 2", "1 publish 2"]);
         assert_eq!(world.lines(), "a warning\nreloaded test.toml, snapshot 2\n");
 
-        world.configuration.set(Ok(3));
         let answer = world.ask(Request::Reload { dry_run: false }).await;
         let warnings = vec!["a warning".to_owned()];
         assert_eq!(answer, Answer::Reloaded { generation: 3, dry_run: false, warnings });
@@ -134,19 +135,21 @@ fn a_reload_is_published_to_every_core() {
 #[test]
 fn a_bad_configuration_or_a_dry_run_changes_nothing() {
     run(async |mut world| {
-        world.configuration.set(Err("test.toml:1:1: error"));
+        world.mistake.set(Some("test.toml:1:1: error"));
         let answer = world.ask(Request::Reload { dry_run: false }).await;
         assert_eq!(answer, Answer::Error { message: "test.toml:1:1: error".into() });
         world.signal(Signal::Reload).await;
         let refused = "not reloaded, nothing has changed: test.toml:1:1: error\n";
         assert_eq!(world.lines(), refused.repeat(2));
 
-        world.configuration.set(Ok(2));
+        world.mistake.set(None);
         let answer = world.ask(Request::Reload { dry_run: true }).await;
         assert!(matches!(answer, Answer::Reloaded { dry_run: true, .. }));
         assert_eq!(world.told(), [""; 0]);
         let Answer::Status(status) = world.ask(Request::Status {}).await else { panic!("no status") };
         assert_eq!(status.snapshot.generation, 1);
+        world.signal(Signal::Reload).await;
+        assert_eq!(world.told(), ["0 publish 2", "1 publish 2"], "a dry run uses no generation up");
     });
 }
 
@@ -160,7 +163,7 @@ fn a_core_whose_queue_is_full_gets_its_snapshot_later() {
 
         *world.refusals.lock().unwrap() = TELL_TRIES;
         assert!(matches!(world.ask(Request::Reload { dry_run: false }).await, Answer::Reloaded { .. }));
-        assert_eq!(world.told(), ["1 publish 2"], "one that hangs does not hold up the other");
+        assert_eq!(world.told(), ["1 publish 3"], "one that hangs does not hold up the other");
         assert!(world.lines().contains("core 0 takes no commands"));
     });
 }
@@ -248,7 +251,7 @@ fn the_last_lines_are_written_before_the_end() {
         lines,
         output: std::os::fd::OwnedFd::from(writer).into(),
         in_force: loaded(1),
-        reload: Box::new(|| Err(String::new())),
+        reload: Box::new(|_| Err(String::new())),
         admin: None,
         now_ms: || 0,
     };
