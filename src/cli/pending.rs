@@ -3,7 +3,7 @@
 use super::{Exit, complain};
 use crate::model::{Config, Cores, ListenerId, RouteId, SiteId};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What `config::load` returns.
 pub(super) struct Loaded {
@@ -128,16 +128,6 @@ pub(super) struct Boot {
 /// `app::run`: serves until a signal ends it.
 pub(super) fn run(_boot: Boot) -> Exit {
     not_here("serving")
-}
-
-/// `cli::status`.
-pub(super) fn status(_admin: &Path, _json: bool) -> Exit {
-    not_here("status")
-}
-
-/// `cli::reload`.
-pub(super) fn reload(_admin: &Path, _dry_run: bool, _json: bool) -> Exit {
-    not_here("reload")
 }
 
 fn not_here(what: &str) -> Exit {
