@@ -1,6 +1,8 @@
 //! Bodies of every size both ways, at any pace, whole or visibly cut.
 
-use crate::support::{Framing, Gate, Origin, Pattern, PatternCheck, Proxy, WAIT, Wire, answer, default_site, ok};
+use crate::support::{
+    Framing, Gate, Origin, Pattern, PatternCheck, Proxy, WAIT, Wire, answer, default_site, ok, site_of_routes,
+};
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
 
@@ -108,9 +110,8 @@ fn uploads_arrive_whole() {
 #[test]
 fn many_bodies_at_once_do_not_mix() {
     let (down, up) = (download_origin(), upload_origin());
-    let routes = [("/up", &up), ("/down", &down)]
-        .map(|(path, origin)| format!("{{ path = {path:?}, strip_prefix = true, upstream = {:?} }}", origin.url()));
-    let config = format!("[[site]]\nhost = \"*\"\nroute = [{}]\n", routes.join(", "));
+    let strip = "strip_prefix = true";
+    let config = site_of_routes("*", &[("/up", strip, &up), ("/down", strip, &down)]);
     let proxy = Proxy::start_with(&config, &["--cores", "2"]);
     std::thread::scope(|scope| {
         for n in 0..16 {
@@ -288,10 +289,8 @@ fn an_upload_that_breaks_off_is_not_completed_towards_the_origin() {
 #[test]
 fn a_body_over_the_maximum_of_its_route_is_refused() {
     let origin = Origin::answering(|request| answer("200 OK", &[], request.body.len().to_string()));
-    let proxy = Proxy::start(&format!(
-        "[[site]]\nhost = \"*\"\nroute = [{{ path = \"/small\", max_body = \"1KiB\", upstream = {0:?} }}, {{ path = \"/\", upstream = {0:?} }}]\n",
-        origin.url(),
-    ));
+    let routes = [("/small", "max_body = \"1KiB\"", &origin), ("/", "", &origin)];
+    let proxy = Proxy::start(&site_of_routes("*", &routes));
     let post = |target: &str, length: usize| {
         let body = "x".repeat(length);
         let head = format!("POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");

@@ -93,7 +93,19 @@ fn warnings_count_when_check_is_strict() {
 
 #[test]
 fn explain_names_the_winner_and_why_the_others_lost() {
-    let config = "[listen]\nhttp = \"127.0.0.1:8080\"\n[[site]]\nhost = \"a.test\"\nroute = [\n  { path = \"/\", upstream = 3001 },\n  { path = \"/blog/\", strip_prefix = true, upstream = 3002 },\n]\n[[site]]\nhost = \"*.test\"\nupstream = 3003\n";
+    let config = r#"
+        [listen]
+        http = "127.0.0.1:8080"
+        [[site]]
+        host = "a.test"
+        route = [
+            { path = "/", upstream = 3001 },
+            { path = "/blog/", strip_prefix = true, upstream = 3002 },
+        ]
+        [[site]]
+        host = "*.test"
+        upstream = 3003
+    "#;
     let explain = |url: &str, code: i32| stdout(&check(config, &["explain", url, "-c", "ringferry.toml"], code));
     let text = explain("http://a.test:8080/blog/post", 0);
     for expect in ["a.test", "/blog", "127.0.0.1:3002", "*.test"] {

@@ -1,6 +1,6 @@
 //! Errors that the proxy answers itself: which status, how the page looks, and that it arrives.
 
-use crate::support::{BlackHole, Message, Origin, Proxy, default_site, ok, refusing_port};
+use crate::support::{BlackHole, Message, Origin, Proxy, default_site, ok, refusing_port, site_of_routes};
 
 #[track_caller]
 fn check(proxy: &Proxy, request: &str, status: u16) -> Message {
@@ -170,10 +170,7 @@ fn the_page_is_what_the_client_accepts() {
 #[test]
 fn an_early_refusal_reaches_a_client_that_goes_on_sending() {
     let origin = Origin::named("x");
-    let proxy = Proxy::start(&format!(
-        "[[site]]\nhost = \"*\"\nroute = [{{ path = \"/\", max_body = \"1KiB\", upstream = {:?} }}]\n",
-        origin.url(),
-    ));
+    let proxy = Proxy::start(&site_of_routes("*", &[("/", "max_body = \"1KiB\"", &origin)]));
     for (head, status) in [
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n", 413),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400),

@@ -4,9 +4,10 @@ use crate::support::{Message, Origin, Proxy, answer, default_site, ok};
 
 /// What the origin gets of a request that carries `fields`.
 #[track_caller]
-fn forwarded(proxy: &Proxy, origin: &Origin, fields: &str) -> Message {
-    let response = proxy.exchange(format!("GET / HTTP/1.1\r\nHost: a.test:8080\r\n{fields}\r\n"));
-    assert_eq!(response.status(), 200, "{fields}");
+fn forwarded(proxy: &Proxy, origin: &Origin, fields: &[&str]) -> Message {
+    let request = ["GET / HTTP/1.1", "Host: a.test:8080"].iter().chain(fields).chain(&["", ""]);
+    let response = proxy.exchange(request.copied().collect::<Vec<_>>().join("\r\n"));
+    assert_eq!(response.status(), 200, "{fields:?}");
     origin.request()
 }
 
@@ -14,8 +15,19 @@ fn forwarded(proxy: &Proxy, origin: &Origin, fields: &str) -> Message {
 fn what_concerns_one_connection_is_not_forwarded() {
     let origin = Origin::named("x");
     let proxy = Proxy::to(&origin);
-    #[rustfmt::skip]
-    let seen = forwarded(&proxy, &origin, "Connection: close, X-Mine, Keep-Alive\r\nKeep-Alive: timeout=5\r\nX-Mine: secret\r\nProxy-Connection: keep-alive\r\nTE: gzip\r\nUpgrade: foo\r\nX-Kept: yes\r\n");
+    let seen = forwarded(
+        &proxy,
+        &origin,
+        &[
+            "Connection: close, X-Mine, Keep-Alive",
+            "Keep-Alive: timeout=5",
+            "X-Mine: secret",
+            "Proxy-Connection: keep-alive",
+            "TE: gzip",
+            "Upgrade: foo",
+            "X-Kept: yes",
+        ],
+    );
     for name in ["x-mine", "keep-alive", "proxy-connection", "te", "upgrade", "connection", "transfer-encoding"] {
         assert_eq!(seen.field(name), None, "{name}");
     }
@@ -26,7 +38,8 @@ fn what_concerns_one_connection_is_not_forwarded() {
 fn the_connection_field_cannot_name_away_what_matters() {
     let origin = Origin::named("x");
     let proxy = Proxy::start(&format!("trusted_proxies = [\"127.0.0.1\"]\n{}", default_site(&origin)));
-    let request = "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\nCookie: c\r\nConnection: Host, Content-Length, X-Forwarded-For, Cookie, close\r\n\r\nabc";
+    let request = "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\
+        Connection: Host, Content-Length, X-Forwarded-For, close\r\n\r\nabc";
     assert_eq!(proxy.exchange(request).status(), 200);
     let seen = origin.request();
     assert_eq!((seen.field("host"), seen.text().as_str()), (Some("a.test"), "abc"));
@@ -60,8 +73,21 @@ fn what_concerns_one_connection_is_not_sent_back() {
 fn what_a_stranger_claims_is_overwritten() {
     let origin = Origin::named("x");
     let proxy = Proxy::to(&origin);
-    #[rustfmt::skip]
-    let seen = forwarded(&proxy, &origin, "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 7.7.7.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil.test\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nX-Forwarded-Prefix: /evil\r\nX_Forwarded_For: 6.6.6.6\r\nX_Real_IP: 6.6.6.6\r\n");
+    let seen = forwarded(
+        &proxy,
+        &origin,
+        &[
+            "X-Forwarded-For: 6.6.6.6",
+            "X-Forwarded-For: 7.7.7.7",
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-Host: evil.test",
+            "Forwarded: for=6.6.6.6",
+            "X-Real-IP: 6.6.6.6",
+            "X-Forwarded-Prefix: /evil",
+            "X_Forwarded_For: 6.6.6.6",
+            "X_Real_IP: 6.6.6.6",
+        ],
+    );
     assert_eq!(seen.field("x-forwarded-for"), Some("127.0.0.1"));
     assert_eq!(seen.field("x-forwarded-proto"), Some("http"));
     assert_eq!(seen.field("x-forwarded-host"), Some("a.test:8080"));
@@ -79,14 +105,17 @@ fn what_a_trusted_proxy_says_is_kept_and_added_to() {
     let origin = Origin::named("x");
     let proxy =
         Proxy::start(&format!("trusted_proxies = [\"127.0.0.0/8\", \"10.0.0.0/8\"]\n{}", default_site(&origin)));
-    #[rustfmt::skip]
-    let seen = forwarded(&proxy, &origin, "X-Forwarded-For: 6.6.6.6, 203.0.113.9, 10.1.2.3\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: www.test\r\n");
+    let seen = forwarded(
+        &proxy,
+        &origin,
+        &["X-Forwarded-For: 6.6.6.6, 203.0.113.9, 10.1.2.3", "X-Forwarded-Proto: https", "X-Forwarded-Host: www.test"],
+    );
     assert_eq!(seen.all("x-forwarded-for").join(", "), "6.6.6.6, 203.0.113.9, 10.1.2.3, 127.0.0.1");
     assert_eq!(seen.field("x-forwarded-proto"), Some("https"));
     assert_eq!(seen.field("x-forwarded-host"), Some("www.test"));
     // The client is the rightmost address that is not trusted.
     assert_eq!(seen.field("x-real-ip"), Some("203.0.113.9"));
-    let plain = forwarded(&proxy, &origin, "");
+    let plain = forwarded(&proxy, &origin, &[]);
     assert_eq!((plain.field("x-forwarded-for"), plain.field("x-forwarded-proto")), (Some("127.0.0.1"), Some("http")));
 }
 
@@ -94,12 +123,12 @@ fn what_a_trusted_proxy_says_is_kept_and_added_to() {
 fn an_id_is_given_only_where_it_is_wanted_and_missing() {
     let origin = Origin::named("x");
     let plain = Proxy::to(&origin);
-    assert_eq!(forwarded(&plain, &origin, "").field("x-request-id"), None);
+    assert_eq!(forwarded(&plain, &origin, &[]).field("x-request-id"), None);
     let proxy = Proxy::start(&format!("[[site]]\nhost = \"*\"\nupstream = {:?}\nrequest_id = true\n", origin.url()));
-    let id = |fields| forwarded(&proxy, &origin, fields).field("x-request-id").map(str::to_owned);
-    let (first, second) = (id("").expect("an id"), id("").expect("an id"));
+    let id = |fields: &[&str]| forwarded(&proxy, &origin, fields).field("x-request-id").map(str::to_owned);
+    let (first, second) = (id(&[]).expect("an id"), id(&[]).expect("an id"));
     assert!(first != second && first.len() >= 16, "{first} {second}");
-    assert_eq!(id("X-Request-Id: mine\r\n").as_deref(), Some("mine"));
+    assert_eq!(id(&["X-Request-Id: mine"]).as_deref(), Some("mine"));
 }
 
 #[test]
@@ -119,7 +148,7 @@ fn other_fields_pass_unchanged_in_their_order() {
     let origin =
         Origin::answering(|_| answer("200 Fine", &[("B", "2"), ("A", "1"), ("B", "\u{fc}"), ("Empty", "")], "x"));
     let proxy = Proxy::to(&origin);
-    let seen = forwarded(&proxy, &origin, "Z: 1\r\nCookie: a=b; c=d\r\nA:\t two  words \r\nZ: 2\r\nEmpty:\r\n");
+    let seen = forwarded(&proxy, &origin, &["Z: 1", "Cookie: a=b; c=d", "A:\t two  words ", "Z: 2", "Empty:"]);
     let own: Vec<_> = seen.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let kept: Vec<_> = own.into_iter().filter(|(name, _)| ["Z", "Cookie", "A", "Empty"].contains(name)).collect();
     assert_eq!(kept, [("Z", "1"), ("Cookie", "a=b; c=d"), ("A", "two  words"), ("Z", "2"), ("Empty", "")]);

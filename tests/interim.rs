@@ -121,7 +121,8 @@ fn a_switch_of_protocols_that_nobody_asked_for_is_an_error() {
 fn http2_is_not_offered_to_an_origin_by_upgrade() {
     let origin = Origin::named("plain");
     let proxy = Proxy::start(&default_site(&origin));
-    let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n";
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+        HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n";
     assert_eq!(proxy.exchange(request).text(), "plain");
     let seen = origin.request();
     assert_eq!((seen.field("upgrade"), seen.field("http2-settings"), seen.field("connection")), (None, None, None));

@@ -1,6 +1,7 @@
 //! Which site and route answer a request, redirects, and prefixes that are stripped and put back.
 
-use crate::support::{Message, Origin, Proxy, Wire, answer, site};
+use crate::support::{Message, Origin, Proxy, Wire, answer, site, site_of_routes};
+use std::net::SocketAddr;
 
 /// What answered: the name that an origin gives, else the status.
 fn answered(response: &Message) -> String {
@@ -50,13 +51,9 @@ fn an_unknown_host_gets_a_short_page_and_keeps_its_connection() {
 fn the_longest_prefix_of_whole_segments_wins() {
     let origins = ["root", "blog", "deep"].map(Origin::named);
     let [root, blog, deep] = &origins;
-    let proxy = Proxy::start(&format!(
-        "[[site]]\nhost = \"a.test\"\nroute = [\n  {{ path = \"/\", upstream = {:?} }},\n  {{ path = \"/blog/\", upstream = {:?} }},\n  {{ path = \"/blog/deep\", upstream = {:?} }},\n]\n[[site]]\nhost = \"part.test\"\nroute = [{{ path = \"/only/\", upstream = {:?} }}]\n",
-        root.url(),
-        blog.url(),
-        deep.url(),
-        root.url(),
-    ));
+    let part = site_of_routes("part.test", &[("/only/", "", root)]);
+    let routes = [("/", "", root), ("/blog/", "", blog), ("/blog/deep", "", deep)];
+    let proxy = Proxy::start(&(site_of_routes("a.test", &routes) + &part));
     let check = |host: &str, target: &str, expect: &str| {
         assert_eq!(answered(&proxy.get(host, target)), expect, "{host} {target}");
     };
@@ -76,11 +73,7 @@ fn the_longest_prefix_of_whole_segments_wins() {
 #[test]
 fn the_path_is_forwarded_as_received_or_refused_where_it_means_two_routes() {
     let (root, admin) = (Origin::named("root"), Origin::named("admin"));
-    let proxy = Proxy::start(&format!(
-        "[[site]]\nhost = \"a.test\"\nroute = [\n  {{ path = \"/\", upstream = {:?} }},\n  {{ path = \"/admin/\", upstream = {:?} }},\n]\n",
-        root.url(),
-        admin.url(),
-    ));
+    let proxy = Proxy::start(&site_of_routes("a.test", &[("/", "", &root), ("/admin/", "", &admin)]));
     for target in ["/a%2Fb", "/a%2fb?q=%41&%zz", "/a//b", "/%7Euser", "/x/./y", "/admin/%61"] {
         let response = proxy.get("a.test", target);
         assert_eq!(response.status(), 200, "{target}");
@@ -95,11 +88,9 @@ fn the_path_is_forwarded_as_received_or_refused_where_it_means_two_routes() {
 #[test]
 fn listeners_serve_common_sites_and_those_that_name_them() {
     let (common, own) = (Origin::named("common"), Origin::named("own"));
-    let proxy = Proxy::start(&format!(
-        "[listen]\nhttp = [\"127.0.0.1:0\", \"[::1]:0\"]\n{}[[site]]\nhost = \"a.test\"\nlisten = \"127.0.0.2:0\"\nupstream = {:?}\n",
-        site("a.test", &common),
-        own.url(),
-    ));
+    let listen = "[listen]\nhttp = [\"127.0.0.1:0\", \"[::1]:0\"]\n";
+    let own = site("a.test", &own) + "listen = \"127.0.0.2:0\"\n";
+    let proxy = Proxy::start(&[listen, &site("a.test", &common), &own].concat());
     assert!(proxy.listener(1).is_ipv6());
     let check = |listener: usize, expect: &str| {
         let response = Wire::connect(proxy.listener(listener)).get("a.test", "/");
@@ -110,6 +101,19 @@ fn listeners_serve_common_sites_and_those_that_name_them() {
     check(2, "own");
     let shown = proxy.status()["listeners"].as_array().unwrap().len();
     assert_eq!(shown, 3);
+}
+
+#[test]
+fn a_listener_without_a_host_takes_both_families() {
+    let origin = Origin::named("both");
+    let proxy = Proxy::start(&format!("[listen]\nhttp = \":0\"\n{}", site("a.test", &origin)));
+    let port = proxy.address().port();
+    for address in [SocketAddr::from(([127, 0, 0, 1], port)), SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port))] {
+        assert_eq!(Wire::connect(address).get("a.test", "/").text(), "both", "{address}");
+    }
+    // Who comes by IPv4 is known by an IPv4 address.
+    assert_eq!(proxy.get("a.test", "/").status(), 200);
+    assert_eq!(origin.request().field("x-forwarded-for"), Some("127.0.0.1"));
 }
 
 #[test]
@@ -170,10 +174,7 @@ fn a_stripped_prefix_is_put_back_into_the_response() {
         };
         answer("302 Found", fields, "")
     });
-    let proxy = Proxy::start(&format!(
-        "[[site]]\nhost = \"a.test\"\nroute = [{{ path = \"/app/\", strip_prefix = true, upstream = {:?} }}]\n",
-        origin.url(),
-    ));
+    let proxy = Proxy::start(&site_of_routes("a.test", &[("/app/", "strip_prefix = true", &origin)]));
     let get = |target: &str| proxy.get("a.test", target);
     let location = |target: &str| get(target).field("location").map(str::to_owned);
     assert_eq!(location("/app/absolute").as_deref(), Some("http://a.test/app/login?next=/x"));

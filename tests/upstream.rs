@@ -101,6 +101,30 @@ fn another_server_takes_over_where_one_refuses() {
 }
 
 #[test]
+fn a_server_that_dies_under_load_fails_no_get() {
+    let (mut dying, staying) = (Origin::named("dying"), Origin::named("staying"));
+    let servers = format!("{{ servers = [{:?}, {:?}], balance = \"round_robin\" }}", dying.url(), staying.url());
+    let proxy = Proxy::start_with(&config(&servers), &["--cores", "2"]);
+    let served = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = proxy.connect();
+                for _ in 0..300 {
+                    let response = client.get("a", "/");
+                    assert_eq!(response.status(), 200, "{response:?}");
+                    served.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        wait_until("both have work", || served.load(Ordering::Relaxed) > 200);
+        assert!(!dying.requests().is_empty());
+        dying.stop();
+    });
+    assert_eq!(proxy.get("a", "/").text(), "staying");
+}
+
+#[test]
 fn an_error_of_the_application_is_not_ours_to_retry() {
     let origin = Origin::answering(|_| b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy".to_vec());
     let response = Proxy::to(&origin).get("a", "/");

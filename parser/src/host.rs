@@ -27,13 +27,13 @@ impl<'a> Authority<'a> {
     /// Takes a host apart. Stricter than RFC 3986, which allows punctuation and percent-encoding that no host in use
     /// has: letters, digits, `-`, `_`, `~` in labels that are not empty, or an IPv6 address in brackets.
     pub fn parse(text: &'a [u8]) -> Result<Authority<'a>, InvalidHost> {
-        let text = str::from_utf8(text).map_err(|_| InvalidHost)?;
-        let host_len = match text.find(']') {
-            Some(bracket) => bracket + 1,
-            None => text.find(':').unwrap_or(text.len()),
+        let end = match text {
+            [b'[', ..] => text.iter().position(|&byte| byte == b']').ok_or(InvalidHost)? + 1,
+            _ => text.iter().position(|&byte| byte == b':').unwrap_or(text.len()),
         };
-        let (host, port) = text.split_at(host_len);
-        if !is_name(host) && ipv6(host).is_none() {
+        let text = str::from_utf8(text).map_err(|_| InvalidHost)?;
+        let (host, port) = text.split_at(end);
+        if !is_name(host.as_bytes()) && ipv6(host).is_none() {
             return Err(InvalidHost);
         }
         Ok(Authority { text, host, port: parse_port(port)? })
@@ -62,17 +62,16 @@ pub fn normalize<'a>(host: &'a str, scratch: &'a mut HostScratch) -> &'a str {
     str::from_utf8(room).unwrap_or(name)
 }
 
-fn is_name(host: &str) -> bool {
-    let mut label_is_empty = true;
-    for byte in host.bytes() {
-        match byte {
-            b'.' if label_is_empty => return false,
-            b'.' => label_is_empty = true,
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => label_is_empty = false,
-            _ => return false,
+fn is_name(host: &[u8]) -> bool {
+    let mut previous = b'.';
+    for &byte in host {
+        let allowed = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        // No label is empty, but for the one behind a trailing dot, which ends a full name.
+        if !allowed || (byte == b'.' && previous == b'.') {
+            return false;
         }
+        previous = byte;
     }
-    // One trailing dot is fine: it ends a full name.
     !host.is_empty() && host.len() <= HOST_BYTES_MAX
 }
 
@@ -82,13 +81,12 @@ fn ipv6(host: &str) -> Option<Ipv6Addr> {
 
 /// `""`, `":"` or `":8080"`.
 fn parse_port(text: &str) -> Result<Option<u16>, InvalidHost> {
-    let Some(digits) = text.strip_prefix(':') else {
-        return if text.is_empty() { Ok(None) } else { Err(InvalidHost) };
-    };
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(InvalidHost);
+    match text.as_bytes() {
+        [] | [b':'] => Ok(None),
+        // The sign that an integer may have is not one that a port may have.
+        [b':', b'0'..=b'9', ..] => text[1..].parse().map(Some).map_err(|_| InvalidHost),
+        _ => Err(InvalidHost),
     }
-    if digits.is_empty() { Ok(None) } else { digits.parse().map(Some).map_err(|_| InvalidHost) }
 }
 
 #[cfg(test)]

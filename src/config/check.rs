@@ -111,7 +111,7 @@ impl Listeners {
                     problems.error(narrow.at, what, format!("keep {text:?}: it takes IPv4 and IPv6"));
                 } else {
                     let what = format!("{} takes its connections away from {text:?} ({place})", narrow.value.address);
-                    problems.warning(narrow.at, what, "fine if that is meant; else remove one of them".to_owned());
+                    problems.warning(narrow.at, what, "fine if that is meant; else remove one of them");
                 }
             }
         }
@@ -163,11 +163,8 @@ fn route_ties(routes: &[RawRoute], problems: &mut Problems) {
     for route in routes {
         if let Some(other) = seen.insert(&route.path.value, route.path.at) {
             let what = format!("path {:?} has a route already, at {}", route.path.value.0, problems.place(other));
-            problems.error(
-                route.path.at,
-                what,
-                "\"/x\" and \"/x/\" are the same path; several servers go into one upstream".to_owned(),
-            );
+            let hint = "\"/x\" and \"/x/\" are the same path; several servers go into one upstream";
+            problems.error(route.path.at, what, hint);
         }
     }
 }

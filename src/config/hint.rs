@@ -78,6 +78,8 @@ const FOREIGN: &[(&[&str], Option<&str>, Instead)] = &[
     (&["location", "locations", "handle"], None, Write("route", r#"[{ path = "/", upstream = 3000 }]"#)),
     (&["upstream", "address", "host"], Some(schema::SERVER.name), Write("url", r#""http://127.0.0.1:3000""#)),
     (&["url", "server"], Some(schema::UPSTREAM.name), Write("servers", "[3000, 3001]")),
+    (&["server", "servers"], Some(schema::SITE.name), Write("upstream", "[3000, 3001]")),
+    (&["server", "servers"], Some(schema::ROUTE.name), Write("upstream", "[3000, 3001]")),
     (&["sites", "server", "servers", "virtualhost", "virtual_host"], None, Say("sites are written: [[site]]")),
     (&["server_name", "hosts", "hostname", "domain", "domains"], None, Write("host", r#""www.example.com""#)),
     (

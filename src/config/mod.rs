@@ -50,5 +50,5 @@ pub fn load(text: &str, file_name: &str) -> Loaded {
 
 /// Reads `cores` as the configuration does, for the command line: `2`, `0-2`, `0,2`.
 pub fn parse_cores(text: &str) -> Result<Cores, String> {
-    Cores::from_text(text).map_err(reader::Wrong::into_what)
+    Cores::from_text(text).map_err(reader::Wrong::into_text)
 }

@@ -195,3 +195,37 @@ fn excerpt(line: &str, from: usize, length: usize) -> (String, Range<usize>) {
 const EXCERPT_CHARS: usize = 160;
 /// Characters kept before the place in a line that is longer.
 const EXCERPT_BEFORE: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, from: usize, length: usize, expect: (&str, Range<usize>)) {
+        let (shown, marked) = excerpt(line, from, length);
+        assert_eq!((shown.as_str(), marked), expect);
+    }
+
+    #[test]
+    fn an_excerpt_marks_at_least_one_character_and_shows_no_controls() {
+        check("a = b", 4, 1, ("a = b", 4..5));
+        check("a = b", 5, 0, ("a = b", 5..6));
+        check("\ta\u{1b}[1m\r", 1, 1, (" a [1m", 1..2));
+        check("[[site]]  ", 0, 100, ("[[site]]", 0..8));
+        check("", 0, 0, ("", 0..1));
+        let long = "x".repeat(1000);
+        check(&long, 500, 2, (&long[..160], 40..42));
+        check(&long, 10, 900, (&long[..160], 10..160));
+    }
+
+    #[test]
+    fn color_marks_the_severity_and_the_place() {
+        let mut problems = Problems::new("a\nbc d\n", "f");
+        problems.warning(Span { start: 2, end: 4 }, "what", "do this\nand that");
+        let shown = problems.into_sorted()[0].render("f", true);
+        assert_eq!(
+            shown,
+            "f:2:1: \x1b[1;33mwarning\x1b[0m: what\n    bc d\n    \x1b[1;33m^^\x1b[0m\n    do this\n    and that"
+        );
+    }
+}

@@ -65,7 +65,15 @@ impl Wrong {
         Wrong { hint: Some(Hint::Say(advice.into())), ..self }
     }
 
-    /// What is wrong, without the hint.
+    /// What is wrong, with the advice, for a place where there is no line to show.
+    pub(super) fn into_text(self) -> String {
+        match self.hint {
+            Some(Hint::Say(advice)) => format!("{}: {advice}", self.what),
+            _ => self.what,
+        }
+    }
+
+    #[cfg(test)]
     pub(super) fn into_what(self) -> String {
         self.what
     }

@@ -1,4 +1,5 @@
-//! Which tables a configuration has and which keys each of them takes. What a key means is in `raw` and `upstream`.
+//! Which tables a configuration has and which keys each of them takes. What a key means is in
+//! `raw`, `site` and `upstream`.
 
 /// One kind of table.
 #[derive(Debug)]

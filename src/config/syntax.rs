@@ -23,24 +23,18 @@ fn start(error: &Error) -> usize {
 
 /// What to write instead of a line that another program would have understood.
 fn hint(message: &str, line: &str) -> Option<String> {
+    let say = |advice: &str| Some(advice.to_owned());
     if message.starts_with("duplicate key") {
-        let said_twice = line.trim_matches(['[', ']', ' ']) == "site";
-        return Some(
-            if said_twice {
-                "every site is written: [[site]]"
-            } else {
-                "a key is written once in a table; put several values into a list"
-            }
-            .to_owned(),
-        );
+        return match line.trim_matches(['[', ']', ' ']) {
+            "site" => say("every site is written: [[site]]"),
+            _ => say("a key is written once in a table; put several values into a list"),
+        };
     }
     if message.starts_with("missing comma") && line.contains('=') {
-        return Some("or the list or table before it lacks its `]` or `}`".to_owned());
+        return say("or the list or table before it lacks its `]` or `}`");
     }
     if line.ends_with(';') || line.ends_with('{') && !line.contains('=') || line == "}" {
-        return Some(
-            "a line is `key = value`, without a semicolon; a block begins with [[site]] or [table]".to_owned(),
-        );
+        return say("a line is `key = value`, without a semicolon; a block begins with [[site]] or [table]");
     }
     let pair = |(key, value): (&str, &str)| {
         let (key, value) = (key.trim().trim_start_matches("- "), value.trim());

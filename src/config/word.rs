@@ -69,7 +69,7 @@ impl Scalar for RoutePath {
                 .say("write the characters themselves, as \"/my files\" for \"/my%20files\""));
         }
         if text.contains(|c: char| c.is_control() || c == '\\') {
-            return Err(wrong("has a backslash or a control character, which no path that is routed can have"));
+            return Err(wrong("has a backslash or a control character, which no path has when it is routed"));
         }
         let path = text.strip_suffix('/').unwrap_or(text);
         let segments: Vec<&str> = path.split('/').skip(1).collect();
@@ -211,7 +211,7 @@ mod tests {
         path("/api/*", Err("\"/api/*\" has a star: a path covers everything below it"));
         path("/a?b", Err("\"/a?b\" has a query: routes are chosen by path only"));
         path("/a%20b", Err("\"/a%20b\" is percent-encoded"));
-        path("/a\\b", Err("\"/a\\\\b\" has a backslash or a control character, which no path that is routed can have"));
+        path("/a\\b", Err("\"/a\\\\b\" has a backslash or a control character, which no path has when it is routed"));
     }
 
     #[track_caller]

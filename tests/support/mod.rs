@@ -14,7 +14,7 @@ mod wire;
 pub(crate) use body::{Pattern, PatternCheck};
 pub(crate) use lines::Lines;
 pub(crate) use origin::{Exchange, Origin, answer, chunked, ok};
-pub(crate) use proxy::{Proxy, default_site, run_to_end, site};
+pub(crate) use proxy::{Proxy, default_site, run_to_end, site, site_of_routes};
 pub(crate) use refuse::{BlackHole, refusing_port};
 pub(crate) use wire::{Framing, Message, Wire};
 
@@ -51,8 +51,7 @@ impl Gate {
 
     /// Returns when the gate is open.
     pub(crate) fn pass(&self) {
-        let open = self.changed.wait_timeout_while(self.open.lock().unwrap(), WAIT, |open| !*open).unwrap().0;
-        let open = *open;
+        let open = *self.changed.wait_timeout_while(self.open.lock().unwrap(), WAIT, |open| !*open).unwrap().0;
         assert!(open, "a gate stayed closed");
     }
 }

@@ -32,6 +32,14 @@ pub(crate) fn default_site(origin: &Origin) -> String {
     site("*", origin)
 }
 
+/// A site of one host with several routes: path, further keys, upstream.
+pub(crate) fn site_of_routes(host: &str, routes: &[(&str, &str, &Origin)]) -> String {
+    let route = |(path, keys, origin): &(&str, &str, &Origin)| {
+        format!("[[site.route]]\npath = {path:?}\nupstream = {:?}\n{keys}\n", origin.url())
+    };
+    format!("[[site]]\nhost = {host:?}\n{}", routes.iter().map(route).collect::<String>())
+}
+
 /// Runs a verb of the program that ends by itself, in a directory where `ringferry.toml` holds `config`.
 pub(crate) fn run_to_end(config: &str, args: &[&str]) -> Output {
     let dir = TempDir::new();

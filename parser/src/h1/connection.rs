@@ -1,5 +1,11 @@
 //! The `Connection` field, and comma-separated lists in general.
 
+use super::Bad;
+
+/// Options that the `Connection` fields of one head may hold. Every field of the head is compared with each of them, so
+/// the product must stay small; real messages have three.
+pub const CONNECTION_OPTIONS_MAX: u8 = 32;
+
 /// What the `Connection` fields of a head ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Connection {
@@ -13,11 +19,16 @@ pub struct Connection {
     pub te: bool,
     /// Any other option: the name of a field that must not be passed on.
     pub nominates: bool,
+    options: u8,
 }
 
 impl Connection {
-    pub(super) fn add(&mut self, value: &[u8]) {
+    pub(super) fn add(&mut self, value: &[u8]) -> Result<(), Bad> {
         for option in list(value) {
+            self.options += 1;
+            if self.options > CONNECTION_OPTIONS_MAX {
+                return Err(Bad::Connection);
+            }
             match option {
                 _ if option.eq_ignore_ascii_case(b"close") => self.close = true,
                 _ if option.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
@@ -27,6 +38,7 @@ impl Connection {
                 _ => self.nominates = true,
             }
         }
+        Ok(())
     }
 }
 
@@ -43,8 +55,8 @@ mod tests {
     #[track_caller]
     fn check(values: &[&str], expect: Connection) {
         let mut seen = Connection::default();
-        values.iter().for_each(|value| seen.add(value.as_bytes()));
-        assert_eq!(seen, expect);
+        values.iter().for_each(|value| seen.add(value.as_bytes()).unwrap());
+        assert_eq!(Connection { options: 0, ..seen }, expect);
     }
 
     #[test]
@@ -56,5 +68,14 @@ mod tests {
         check(&["keep-alive, Upgrade"], Connection { keep_alive: true, upgrade: true, ..none });
         check(&["TE", "x-secret ,close"], Connection { te: true, nominates: true, close: true, ..none });
         check(&["closed"], Connection { nominates: true, ..none });
+    }
+
+    #[test]
+    fn options_are_bounded_empty_ones_too() {
+        for option in ["a", "close", ""] {
+            let many = [option; CONNECTION_OPTIONS_MAX as usize + 1].join(",");
+            assert_eq!(Connection::default().add(many.as_bytes()), Err(Bad::Connection));
+            assert_eq!(Connection::default().add(&many.as_bytes()[option.len() + 1..]), Ok(()));
+        }
     }
 }

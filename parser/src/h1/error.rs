@@ -44,6 +44,8 @@ pub enum Bad {
     HostRepeated,
     /// `Host` is not a host with an optional port.
     HostInvalid,
+    /// More options in `Connection` than are taken.
+    Connection,
     /// `Content-Length` is not a plain decimal number in range.
     ContentLength,
     /// More than one `Content-Length`.
@@ -86,6 +88,7 @@ impl Bad {
             Bad::HostMissing => "no Host",
             Bad::HostRepeated => "repeated Host",
             Bad::HostInvalid => "bad Host",
+            Bad::Connection => "too many Connection options",
             Bad::ContentLength => "bad Content-Length",
             Bad::ContentLengthRepeated => "repeated Content-Length",
             Bad::TransferEncoding => "bad Transfer-Encoding",

@@ -27,8 +27,9 @@ pub struct FieldSlots<'b> {
 
 impl FieldSlots<'_> {
     /// Empty slots.
-    pub const fn new() -> Self {
-        FieldSlots { headers: [const { MaybeUninit::uninit() }; FIELDS_MAX], known: [Known::Other; FIELDS_MAX] }
+    #[inline]
+    pub fn new() -> Self {
+        FieldSlots { headers: [MaybeUninit::uninit(); FIELDS_MAX], known: [Known::Other; FIELDS_MAX] }
     }
 }
 

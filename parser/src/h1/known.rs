@@ -51,6 +51,10 @@ impl Known {
     pub fn of(name: &str) -> Known {
         let Some(candidates) = BY_LENGTH.get(name.len()) else { return Known::Other };
         for &(text, known) in *candidates {
+            // Most candidates differ here; no name starts with a hyphen.
+            if name.as_bytes()[0] | 0x20 != text.as_bytes()[0] {
+                continue;
+            }
             if name.eq_ignore_ascii_case(text) {
                 return known;
             }

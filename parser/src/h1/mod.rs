@@ -17,7 +17,7 @@ mod method;
 mod target;
 
 pub use body::{RequestBody, ResponseBody};
-pub use connection::{Connection, list};
+pub use connection::{CONNECTION_OPTIONS_MAX, Connection, list};
 pub use error::{Bad, HeadError};
 pub use fields::{FIELDS_MAX, Field, FieldSlots, Fields};
 pub use known::Known;

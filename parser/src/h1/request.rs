@@ -83,7 +83,7 @@ pub fn parse<'s, 'b>(
         match field.known {
             Known::ContentLength => declared.content_length(field.value)?,
             Known::TransferEncoding => declared.transfer_encoding(field.value)?,
-            Known::Connection => connection.add(field.value),
+            Known::Connection => connection.add(field.value)?,
             Known::Upgrade => upgrade = true,
             Known::Expect => expect_continue |= field.value.eq_ignore_ascii_case(b"100-continue"),
             Known::Host if host.is_some() => return Err(Bad::HostRepeated.into()),

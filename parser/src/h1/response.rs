@@ -70,7 +70,7 @@ pub fn parse<'s, 'b>(
         match field.known {
             Known::ContentLength => declared.content_length(field.value)?,
             Known::TransferEncoding => declared.transfer_encoding(field.value)?,
-            Known::Connection => connection.add(field.value),
+            Known::Connection => connection.add(field.value)?,
             Known::Upgrade => upgrade = true,
             _ => {}
         }
