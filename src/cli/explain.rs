@@ -95,7 +95,7 @@ impl Asked {
         };
         if let Some(odd) = target.chars().find(|c| !c.is_ascii_graphic()) {
             let encoded: String = odd.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02X}")).collect();
-            return Err(wrong(&format!("a path with {odd:?} is refused with 400; clients send it as {encoded}")));
+            return Err(wrong(&format!("a URL with {odd:?} is refused with 400; clients send it as {encoded}")));
         }
         let path = target.split('?').next().filter(|path| !path.is_empty()).unwrap_or("/");
         let host = host::normalize(host, &mut [0; host::HOST_BYTES_MAX]).to_owned();

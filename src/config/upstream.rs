@@ -31,6 +31,7 @@ impl<'t> Read<'t> for Pool {
         let eject_after: Option<At<EjectAfter>> = table.get("eject_after", problems);
         let balance = table.get_or("balance", Balance::default(), problems);
         let plain = pool(servers?);
+        // See `defaults::EJECT_AFTER_ALONE`.
         let ejects = held.is_some() || table.item("eject_for").is_some() || table.item("eject_max").is_some();
         let read = Pool {
             balance,

@@ -228,8 +228,8 @@ fn a_url_that_no_client_sends_is_told_what_to_write() {
         "http://::1/",
         "\"::1\" is not a host, with a port or without; an IPv6 address is written http://[::1]:8080/path",
     );
-    check("http://a/ü", "a path with 'ü' is refused with 400; clients send it as %C3%BC");
-    check("http://a/x y", "a path with ' ' is refused with 400; clients send it as %20");
+    check("http://a/ü", "a URL with 'ü' is refused with 400; clients send it as %C3%BC");
+    check("http://a/x y", "a URL with ' ' is refused with 400; clients send it as %20");
     check(
         "http://a/100%",
         "the path is refused with 400: a % without two hexadecimal digits; write %25 for the sign itself",
