@@ -127,7 +127,7 @@ struct RunArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// Use the first N processors, or these (`0-2`, `0,2`), whatever the file says
-    #[arg(long, value_name = "N", value_parser = pending::parse_cores)]
+    #[arg(long, value_name = "N", value_parser = crate::config::parse_cores)]
     cores: Option<Cores>,
     #[command(flatten)]
     admin: AdminArg,

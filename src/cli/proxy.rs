@@ -2,8 +2,9 @@
 //!
 //! The arguments become a configuration text, which the user sees and which then takes the way of every other one.
 
-use super::pending::{self, Boot, Loaded, load};
+use super::pending::{self, Boot};
 use super::{Exit, ProxyArgs, say, source};
+use crate::config::{Loaded, load};
 
 pub(super) fn proxy(args: ProxyArgs) -> Exit {
     let text = config_text(&args.from, &args.to, &args.host);
