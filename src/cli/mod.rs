@@ -5,10 +5,10 @@
 
 mod admin_path;
 mod ask;
+mod boot;
 mod check;
 mod demo;
 mod explain;
-mod pending;
 mod proxy;
 mod reload;
 mod run;

@@ -57,7 +57,12 @@ impl Client {
     }
 
     /// Receives more of a head until `deadline`; returns when another look at it is worth while.
-    pub(super) async fn more_head(&mut self, cx: &Rc<Context>, deadline: Instant, bytes_max: usize) -> Result<(), Error> {
+    pub(super) async fn more_head(
+        &mut self,
+        cx: &Rc<Context>,
+        deadline: Instant,
+        bytes_max: usize,
+    ) -> Result<(), Error> {
         self.alarm.set_at(deadline);
         loop {
             let cause = match self.alarm.guard(pin!(self.receiver.recv())).await {

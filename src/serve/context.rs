@@ -1,7 +1,7 @@
 //! What all exchanges of a core share.
 
 use crate::limit::{Clients, Gate};
-use crate::log::LogSink;
+use crate::log::{LogSink, Record};
 use crate::model::ListenerId;
 use crate::shared::{CoreStats, Events};
 use crate::snapshot::Snapshot;
@@ -9,8 +9,10 @@ use crate::upstream::{PoolView, Pools};
 use ringferry_runtime::Handle;
 use ringferry_runtime::time::Instant;
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 
 /// A core's side of everything: its view of the snapshot, its connections to servers, its log.
 pub struct Context {
@@ -33,6 +35,9 @@ pub struct Context {
     retired: RefCell<Vec<Rc<View>>>,
     log: RefCell<LogSink>,
     draining: Cell<bool>,
+    /// Who waits for the first line of a batch, and for the last connection.
+    line_waiter: RefCell<Option<Waker>>,
+    drain_waiter: RefCell<Option<Waker>>,
     /// Wall clock minus monotonic clock, and when it was last looked at.
     wall: Cell<(u64, Instant)>,
 }
@@ -83,6 +88,8 @@ impl Context {
             retired: RefCell::default(),
             log: RefCell::new(log),
             draining: Cell::new(false),
+            line_waiter: RefCell::default(),
+            drain_waiter: RefCell::default(),
             wall: Cell::new((0, Instant::default())),
             handle,
         }
@@ -140,6 +147,47 @@ impl Context {
         self.log.borrow_mut()
     }
 
+    /// Adds a line to the access log.
+    pub(super) fn record(&self, record: &Record<'_>) {
+        let mut log = self.log.borrow_mut();
+        let was_empty = log.due_ms().is_none();
+        log.push(record, self.handle.now().as_millis());
+        if was_empty && log.due_ms().is_some() {
+            wake(&self.line_waiter);
+        }
+    }
+
+    /// Waits until a line waits to be handed over; returns when it will have waited long enough.
+    pub async fn first_line(&self) -> u64 {
+        poll_fn(|task| match self.log.borrow().due_ms() {
+            Some(due_ms) => Poll::Ready(due_ms),
+            None => {
+                *self.line_waiter.borrow_mut() = Some(task.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// A connection has ended.
+    pub fn connection_closed(&self) {
+        if self.is_draining() {
+            wake(&self.drain_waiter);
+        }
+    }
+
+    /// Waits until no connection is open.
+    pub async fn drained(&self) {
+        poll_fn(|task| {
+            if self.stats.connections.value() == 0 {
+                return Poll::Ready(());
+            }
+            *self.drain_waiter.borrow_mut() = Some(task.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// Milliseconds since 1970.
     pub fn unix_ms(&self) -> u64 {
         let now = self.handle.now();
@@ -169,3 +217,10 @@ const DATE_BYTES: usize = 29;
 
 /// The time as an IMF-fixdate.
 pub(super) struct Date(pub(super) [u8; DATE_BYTES]);
+
+fn wake(waiter: &RefCell<Option<Waker>>) {
+    let waker = waiter.borrow_mut().take();
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

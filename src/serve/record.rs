@@ -90,13 +90,17 @@ impl Meter {
             error: self.error.map(|error| error.label()),
             tunnel: self.tunnel,
         };
-        cx.log().push(&record, now.as_millis());
+        cx.record(&record);
         cx.handle.give_bytes(facts.into_text());
     }
 
     fn count(&self, cx: &Context) {
         let stats = &cx.stats;
-        if self.tunnel { stats.tunnels.sub(1) } else { stats.exchanges.sub(1) }
+        if self.tunnel {
+            stats.tunnels.sub(1)
+        } else {
+            stats.exchanges.sub(1)
+        }
         stats.requests.add(1);
         match self.status {
             400..=499 => stats.responses_4xx.add(1),

@@ -39,12 +39,7 @@ pub(super) struct Final {
 
 /// Reads the head at the front of `bytes`. Returns how long it was, and what it means. `request_ends` tells whether
 /// the request has ended, or is expected to end like any other.
-pub(super) fn respond(
-    cx: &Context,
-    plan: &Plan,
-    bytes: &[u8],
-    request_ends: bool,
-) -> Result<(usize, Response), Error> {
+pub(super) fn respond(cx: &Context, plan: &Plan, bytes: &[u8], request_ends: bool) -> Result<(usize, Response), Error> {
     let config = &plan.view.snapshot.config;
     let limits = HeadLimits { bytes: config.limits.head_bytes, fields: config.limits.header_count };
     let mut slots = FieldSlots::new();

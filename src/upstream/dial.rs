@@ -1,7 +1,6 @@
 //! Making a connection to a server.
 
 use super::idle::Connection;
-use crate::model::ServerAddress;
 use crate::proto::error::{Cause, Error, Stage};
 use crate::relay::Inbox;
 use crate::shared::{Resolution, ServerCell};
@@ -20,12 +19,11 @@ const ADDRESSES_MAX: usize = 3;
 pub(super) async fn dial(server: &ServerCell, timeout: Duration, handle: &Handle) -> Result<Connection, Error> {
     let mut alarm = Alarm::new(handle);
     alarm.set(timeout);
-    let stream = match &server.key.address {
-        ServerAddress::Unix(path) => alarm.guard(pin!(Stream::connect_unix(handle, path))).await,
-        ServerAddress::Ip(_) | ServerAddress::Name { .. } => {
-            let addresses = addresses(server)?;
-            alarm.guard(pin!(first(&addresses, handle))).await
-        }
+    let resolution = Resolution::clone(&server.resolution());
+    let stream = match resolution {
+        Resolution::Unix(path) => alarm.guard(pin!(Stream::connect_unix(handle, &path))).await,
+        Resolution::Addresses(addresses) => alarm.guard(pin!(first(&addresses, handle))).await,
+        Resolution::Unresolved { .. } => return Err(failed(Cause::NotResolved)),
     };
     let stream = match stream {
         Ok(Ok(stream)) => stream,
@@ -39,20 +37,13 @@ pub(super) async fn dial(server: &ServerCell, timeout: Duration, handle: &Handle
 /// The first of the addresses that answers.
 async fn first(addresses: &[SocketAddr], handle: &Handle) -> io::Result<Stream> {
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in addresses {
+    for address in addresses.iter().take(ADDRESSES_MAX) {
         match Stream::connect(handle, *address).await {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
     }
     Err(last)
-}
-
-fn addresses(server: &ServerCell) -> Result<Vec<SocketAddr>, Error> {
-    match &**server.resolution() {
-        Resolution::Addresses(addresses) => Ok(addresses.iter().take(ADDRESSES_MAX).copied().collect()),
-        Resolution::Unresolved { .. } => Err(failed(Cause::NotResolved)),
-    }
 }
 
 fn failed(cause: Cause) -> Error {
