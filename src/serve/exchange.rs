@@ -1,30 +1,16 @@
 //! One exchange: from the first byte of a request to the last of its response.
 
+use super::after::After;
 use super::client::Client;
 use super::context::Context;
 use super::local::{answer, fail};
 use super::plan::{Decision, Facts, Plan, decide};
 use super::record::Meter;
 use super::transfer::{Failed, transfer};
-use super::tunnel::Joined;
 use crate::proto::error::Error;
 use crate::proto::h1::may_retry;
 use crate::upstream::{Obtain, Tried};
 use std::rc::Rc;
-
-/// How a client's connection goes on after an exchange.
-pub(super) enum After {
-    /// It waits for the next request.
-    Keep,
-    /// It ends, once the client has read what was sent.
-    Linger,
-    /// It ends at once: the client is gone, or must see that the response is not whole.
-    Close,
-    /// It is reset: the end of the connection would look like the end of the response.
-    Reset,
-    /// It has become a tunnel.
-    Tunnel(Box<Joined>),
-}
 
 /// Tries of one request, over all servers.
 const RETRIES_MAX: u32 = 8;

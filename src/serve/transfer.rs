@@ -1,8 +1,8 @@
 //! One try at a server: the request goes up while the response comes down.
 
+use super::after::After;
 use super::client::Client;
 use super::context::Context;
-use super::exchange::After;
 use super::plan::Plan;
 use super::record::Meter;
 use super::respond::{Final, Response, respond};
