@@ -1,6 +1,6 @@
 //! Boot and end: the order in which everything is made, and who knows whom. No decision of its own.
 //!
-//! bind → cores (threads, rings) → announce → control plane until a signal → join.
+//! bind → cores (threads, rings) → control plane: announce, work until a signal → join.
 
 mod cores;
 mod holder;
@@ -81,8 +81,8 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         snapshot: in_force.snapshot.clone(),
     };
     let (threads, cores) = cores::start(&cpus, shared)?;
-    announce(&in_force.snapshot, cpus.len());
 
+    let announced = in_force.snapshot.clone();
     let output = io::stderr().as_fd().try_clone_to_owned().map(File::from);
     let control = Control {
         cores,
@@ -94,6 +94,7 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         reload: Box::new(move |generation| loader.again(generation)),
         admin,
         now_ms: || monotonic().as_millis(),
+        ready: Box::new(move || announce(&announced, cpus.len())),
     };
     let ended = control.run();
     for thread in threads {

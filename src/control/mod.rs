@@ -50,6 +50,8 @@ pub struct Control<S> {
     pub admin: Option<AdminSocket>,
     /// The monotonic clock that the cores use.
     pub now_ms: fn() -> u64,
+    /// Called once signals mean what they should: who is told that we are ready may send one at once.
+    pub ready: Box<dyn FnOnce()>,
 }
 
 /// See [`Control::reload`]. It is given the generation that the snapshot will have; an error is text for a human,
@@ -116,6 +118,7 @@ impl<S: 'static> Control<S> {
     }
 
     async fn serve_signals(self, output: impl FnOnce(File) -> Output, signals: mpsc::Receiver<Signal>) -> Exit {
+        (self.ready)();
         let writer = spawn_local(writer::write(self.lines, output(self.output)));
         let (sender, requests) = mpsc::channel(1);
         let admin = self.admin.map(|socket| spawn_local(socket.serve(sender)));

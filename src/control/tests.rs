@@ -244,6 +244,7 @@ fn the_last_lines_are_written_before_the_end() {
         }),
         stats: Arc::default(),
     };
+    let ready = queue.clone();
     let control = Control {
         cores: vec![core],
         events: events_in,
@@ -254,6 +255,7 @@ fn the_last_lines_are_written_before_the_end() {
         reload: Box::new(|_| Err(String::new())),
         admin: None,
         now_ms: || 0,
+        ready: Box::new(move || assert!(ready.note("ready"))),
     };
     let (signals, signals_in) = mpsc::channel(1);
     signals.try_send(Signal::Drain).unwrap();
@@ -269,5 +271,5 @@ fn the_last_lines_are_written_before_the_end() {
     assert_eq!(exit, Exit::Drained);
     let mut text = String::new();
     io::BufReader::new(reader).read_to_string(&mut text).unwrap();
-    assert_eq!(text, "draining for at most 30 s; a second signal ends at once\ndrained, ending\na last line\n");
+    assert_eq!(text, "ready\ndraining for at most 30 s; a second signal ends at once\ndrained, ending\na last line\n");
 }
