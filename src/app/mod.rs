@@ -91,7 +91,7 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         lines,
         output: output.map_err(|error| Failure::Resource(format!("cannot use stderr: {error}")))?,
         in_force,
-        reload: Box::new(move |generation| loader.again(generation)),
+        reload: Box::new(move |generation, in_force| loader.again(generation, in_force)),
         admin,
         now_ms: || monotonic().as_millis(),
         ready: Box::new(move || announce(&announced, cpus.len())),
