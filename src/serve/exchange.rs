@@ -12,9 +12,6 @@ use crate::proto::h1::may_retry;
 use crate::upstream::{Obtain, Tried};
 use std::rc::Rc;
 
-/// Tries of one request, over all servers.
-const RETRIES_MAX: u32 = 8;
-
 /// Serves the request whose first bytes are in the client's inbox.
 pub(super) async fn exchange(cx: &Rc<Context>, client: &mut Client) -> After {
     let meter = Meter::begin(cx);
@@ -53,9 +50,14 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut met
     loop {
         let upstream = match obtain.upstream(&mut tried, &mut held_until).await {
             Ok(upstream) => upstream,
-            Err(error) => return give_up(cx, client, error, *plan, meter).await,
+            Err(error) => {
+                meter.retries = tried.retries();
+                meter.server = tried.last_server().map(|server| state.servers[server].clone());
+                return give_up(cx, client, error, *plan, meter).await;
+            }
         };
         let (index, reused) = (upstream.index, upstream.reused);
+        meter.retries = tried.retries();
         meter.connect_time = upstream.connect_time;
         meter.server = Some(upstream.attempt.server().clone());
         match transfer(cx, client, &plan, upstream, state, &mut meter).await {
@@ -68,14 +70,9 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut met
                 return after;
             }
             Err(Failed { error, body_untouched, .. })
-                if plan.can_be_sent()
-                    && meter.retries < RETRIES_MAX
-                    && may_retry(&error, plan.method, body_untouched) =>
+                if plan.can_be_sent() && may_retry(&error, plan.method, body_untouched) =>
             {
-                meter.retries += 1;
-                if reused {
-                    tried.went_stale(index);
-                }
+                tried.failed(index, reused, error);
             }
             Err(Failed { error, response_begun: false, .. }) => return give_up(cx, client, error, *plan, meter).await,
             Err(Failed { error, after, .. }) => {
