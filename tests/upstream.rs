@@ -234,7 +234,9 @@ fn hold_keeps_requests_until_a_server_comes_back() {
     for client in &mut clients {
         client.expect_silence(Duration::from_millis(150));
     }
+    leaver.stream().reset_on_close().unwrap();
     drop(leaver);
+    wait_until("it is noticed", || proxy.status()["totals"]["connections"] == 2);
     drop(held);
     let answer = |exchange: &mut Exchange| -> io::Result<()> {
         while let Some(Message { body, .. }) = exchange.request()? {
@@ -284,16 +286,50 @@ fn hold_ends() {
 fn a_client_that_leaves_ends_the_work_for_it() {
     let (tell, told) = std::sync::mpsc::channel();
     let origin = Origin::scripted(move |exchange| {
-        exchange.request()?;
+        let request = exchange.request()?;
+        if request.is_some_and(|request| request.target() == "/begun") {
+            exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort")?;
+        }
         let _ = tell.send(exchange.wire.rest().map_err(|error| error.kind()));
         Ok(())
     });
     let proxy = Proxy::start(&default_site(&origin));
-    let mut client = proxy.connect();
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    origin.wait_requests(1);
-    client.stream().reset_on_close().unwrap();
-    drop(client);
-    let ended = told.recv_timeout(crate::support::WAIT).expect("the connection to the origin ends");
-    assert!(matches!(ended, Ok(_) | Err(ErrorKind::ConnectionReset)), "{ended:?}");
+    let requests = [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody",
+        "GET /begun HTTP/1.1\r\nHost: a\r\n\r\n",
+    ];
+    for (number, request) in requests.iter().enumerate() {
+        let mut client = proxy.connect();
+        client.send(request);
+        origin.wait_requests(number + 1);
+        client.stream().reset_on_close().unwrap();
+        drop(client);
+        let ended = told.recv_timeout(crate::support::WAIT).expect("the connection to the origin ends");
+        assert!(matches!(ended, Ok(_) | Err(ErrorKind::ConnectionReset)), "{request}: {ended:?}");
+    }
+    wait_until("nothing is left of it", || proxy.status()["totals"]["exchanges"] == 0);
+}
+
+#[test]
+fn a_client_that_has_said_all_is_still_answered() {
+    for request in ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"]
+    {
+        let gate = Arc::new(Gate::default());
+        let origin = Origin::answering({
+            let gate = gate.clone();
+            move |_| {
+                gate.pass();
+                ok("whole")
+            }
+        });
+        let proxy = Proxy::to(&origin);
+        let mut client = proxy.connect();
+        client.send(request).finish();
+        origin.wait_requests(1);
+        client.expect_silence(Duration::from_millis(50));
+        gate.open();
+        assert_eq!(client.response().text(), "whole", "{request}");
+        client.expect_end();
+    }
 }

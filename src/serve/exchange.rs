@@ -6,11 +6,14 @@ use super::context::Context;
 use super::local::{answer, fail};
 use super::plan::{Decision, Facts, Plan, decide};
 use super::record::Meter;
-use super::transfer::{Failed, transfer};
+use super::transfer::{Failed, client_left, transfer};
 use crate::proto::error::Error;
 use crate::proto::h1::may_retry;
 use crate::upstream::{Obtain, Tried};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 /// Serves the request whose first bytes are in the client's inbox.
 pub(super) async fn exchange(cx: &Rc<Context>, client: &mut Client) -> After {
@@ -48,7 +51,8 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut met
     };
     let (mut tried, mut held_until) = (Tried::default(), None);
     loop {
-        let upstream = match obtain.upstream(&mut tried, &mut held_until).await {
+        let obtained = while_there(client, obtain.upstream(&mut tried, &mut held_until)).await;
+        let upstream = match obtained {
             Ok(upstream) => upstream,
             Err(error) => {
                 meter.retries = tried.retries();
@@ -82,6 +86,16 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut met
             }
         }
     }
+}
+
+/// Runs `obtaining` to its end, or until the client resets its connection.
+async fn while_there<T>(client: &mut Client, obtaining: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let mut obtaining = pin!(obtaining);
+    poll_fn(|task| match obtaining.as_mut().poll(task) {
+        Poll::Pending => client.receiver.poll_broken(task).map(|()| Err(client_left())),
+        obtained => obtained,
+    })
+    .await
 }
 
 /// Answers with the error's page.

@@ -13,7 +13,7 @@ use crate::relay::{Framer, RelayError, Source, copy, send};
 use crate::snapshot::SnapshotPool;
 use crate::upstream::{Connection, Upstream};
 use ringferry_runtime::Chunk;
-use ringferry_runtime::net::Stream;
+use ringferry_runtime::net::{Mode, Receiver, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed};
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -115,19 +115,26 @@ async fn both_ways(
     begun: &Begun,
     meter: &mut Meter,
 ) -> (Result<Down, Error>, Upload) {
-    let sink = client.stream.clone();
+    let Client { stream: sink, inbox, receiver, alarm, .. } = client;
+    let idle = plan.view.snapshot.config.timeouts.body_idle;
+    // While the request's body is not received, whether the client is still there is looked at.
+    let (source, mut watched) = match plan.has_body() {
+        true => (Some(Source { inbox, receiver, alarm, idle }), None),
+        false => (None, Some(receiver)),
+    };
     let server = connection.stream.clone();
     let state = Cell::new(Upload::Running);
     let has_body = plan.has_body();
-    let mut up = pin!(upload(cx, plan, client, body, &server));
-    let mut down = pin!(download(cx, plan, &sink, connection, &state, begun, meter));
+    let mut up = pin!(upload(cx, plan, source, body, &server));
+    let mut down = pin!(download(cx, plan, sink, connection, &state, begun, meter));
     // The end of a small send is of no interest before the response comes: looking at it only then saves a wake.
     let mut skip = false;
     let outcome = poll_fn(|task| {
         if state.get() == Upload::Running
             && !skip
-            && let Poll::Ready(ended) = up.as_mut().poll(task)
+            && let Poll::Ready((ended, receiver)) = up.as_mut().poll(task)
         {
+            watched = watched.take().or(receiver);
             state.set(if ended.is_ok() { Upload::Ended } else { Upload::Failed });
             // The request will never be whole. A server that has stopped reading may still have answered.
             if let Err(RelayError::Source(cause)) = ended {
@@ -135,37 +142,49 @@ async fn both_ways(
             }
         }
         skip = false;
-        down.as_mut().poll(task)
+        if let Poll::Ready(outcome) = down.as_mut().poll(task) {
+            return Poll::Ready(outcome);
+        }
+        match &mut watched {
+            Some(receiver) => receiver.poll_broken(task).map(|()| Err(client_left())),
+            None => Poll::Pending,
+        }
     })
     .await;
     if matches!(&outcome, Ok(Down::Whole(response)) if response.client_stays || !has_body)
         && state.get() == Upload::Running
     {
-        state.set(if up.await.is_ok() { Upload::Ended } else { Upload::Failed });
+        state.set(if up.await.0.is_ok() { Upload::Ended } else { Upload::Failed });
     }
     (outcome, state.get())
 }
 
-/// The request, to its end.
-async fn upload(
+/// The client has reset its connection: whatever is done for it, nobody will see.
+pub(super) fn client_left() -> Error {
+    Error::downstream(Stage::ResponseHead, Cause::Io)
+}
+
+/// The request, to its end. Gives the receiver of its body back.
+async fn upload<'s>(
     cx: &Rc<Context>,
     plan: &Plan,
-    client: &mut Client,
+    source: Option<Source<'s>>,
     body: &mut Framer,
     server: &Stream,
-) -> Result<(), RelayError> {
-    let idle = plan.view.snapshot.config.timeouts.body_idle;
+) -> (Result<(), RelayError>, Option<&'s mut Receiver>) {
     let mut head = plan.head.take();
-    if plan.has_body() {
-        let Client { inbox, receiver, alarm, .. } = client;
-        return copy(Source { inbox, receiver, alarm, idle }, body, server, &mut head, &cx.handle).await;
+    if let Some(Source { inbox, receiver, alarm, idle }) = source {
+        let source = Source { inbox, receiver, alarm, idle };
+        let sent = copy(source, body, server, &mut head, &cx.handle).await;
+        receiver.set_mode(Mode::Stream);
+        return (sent, Some(receiver));
     }
     // Without a body the head comes back, for another try.
     let (sent, [head, ..]) = server.send_all([head.map(Chunk::from), None, None]).await;
     if let Some(Chunk::Bytes(head, _)) = head {
         plan.head.set(Some(head));
     }
-    sent.map_err(|_| RelayError::Sink(Cause::Io))
+    (sent.map_err(|_| RelayError::Sink(Cause::Io)), None)
 }
 
 /// The response, to its end.

@@ -2,9 +2,12 @@
 
 use super::support::{listener, on_core, pair};
 use ringferry_runtime::net::{Listener, Mode, Stream};
+use ringferry_runtime::time::Alarm;
 use ringferry_runtime::{Chunk, Group, bind_tcp, is_taken, join};
+use std::future::poll_fn;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 #[test]
 fn bytes_arrive_in_both_receive_modes() {
@@ -114,6 +117,33 @@ fn a_closed_listener_gives_its_port_up_and_loses_nobody() {
         is_taken(address, false).unwrap();
         bind_tcp(address, false, 1).unwrap();
         drop(sockets);
+    });
+}
+
+#[test]
+fn a_reset_is_noticed_by_who_does_not_receive_and_an_end_is_none() {
+    on_core(|handle| async move {
+        for mode in [Mode::Stream, Mode::Once(Group::Head)] {
+            let (client, server) = pair(&handle).await;
+            let mut receiver = server.receiver(mode);
+            let broken = poll_fn(|cx| receiver.poll_broken(cx));
+            let reset = async {
+                client.reset();
+                drop(client);
+            };
+            join(broken, reset).await;
+            assert!(receiver.recv().await.is_err());
+
+            let (client, server) = pair(&handle).await;
+            let mut receiver = server.receiver(mode);
+            client.send(b"last".as_slice(), true).await.0.unwrap();
+            client.shutdown(Shutdown::Write).await.unwrap();
+            let mut alarm = Alarm::new(&handle);
+            alarm.set(Duration::from_millis(20));
+            assert!(alarm.guard(poll_fn(|cx| receiver.poll_broken(cx))).await.is_err());
+            assert_eq!(&receiver.recv().await.unwrap().unwrap()[..], b"last");
+            assert!(receiver.recv().await.unwrap().is_none());
+        }
     });
 }
 
