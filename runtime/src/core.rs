@@ -4,6 +4,7 @@ use crate::buf::{Group, GroupSettings, Pool};
 use crate::driver::{After, Kind, Slots, Stats};
 use crate::kernel::{Kernel, KernelError, KernelSettings, Op, RawDescriptor, Token};
 use crate::net::Descriptor;
+use crate::sys::pipe::PipeEnds;
 use crate::sys::{Remote, Woken};
 use crate::task::{self, JoinHandle, Outcome, Registered, RunQueue, TaskTable, Turning};
 use crate::time::{Instant, Key, Wheel};
@@ -57,6 +58,18 @@ pub struct Core {
     _registered: Registered,
 }
 
+/// Pipes of a core: those that wait, and how many are in use.
+#[derive(Default)]
+struct Pipes {
+    idle: Vec<PipeEnds>,
+    in_use: usize,
+}
+
+/// Pipes that a core may have in use: an unprivileged user gets some hundred of our size for all of its processes.
+const PIPES_MAX: usize = 64;
+/// Pipes that are kept while nobody uses them.
+const PIPES_IDLE_MAX: usize = 16;
+
 /// How tasks reach their core. Cheap to clone, never leaves the thread.
 #[derive(Clone)]
 pub struct Handle(Rc<Inner>);
@@ -68,6 +81,7 @@ struct Inner {
     queue: Rc<RunQueue>,
     wheel: RefCell<Wheel>,
     pool: Pool,
+    pipes: RefCell<Pipes>,
     now: Cell<Instant>,
     /// The ring takes nothing any more.
     closed: Cell<bool>,
@@ -108,6 +122,7 @@ impl Core {
             queue: Rc::new(RunQueue::new(registered.id)),
             wheel: RefCell::new(Wheel::new(now)),
             pool: Pool::new(),
+            pipes: RefCell::default(),
             now: Cell::new(now),
             closed: Cell::new(false),
             stats: RefCell::default(),
@@ -363,6 +378,25 @@ impl Handle {
     pub(crate) fn close(&self, fd: RawDescriptor) {
         let mut kernel = self.0.kernel.borrow_mut();
         if self.0.closed.get() { kernel.close(fd) } else { kernel.submit_detached(Op::Close { fd }) }
+    }
+
+    pub(crate) fn take_pipe(&self) -> Option<PipeEnds> {
+        let mut pipes = self.0.pipes.borrow_mut();
+        if pipes.in_use >= PIPES_MAX {
+            return None;
+        }
+        let ends = pipes.idle.pop().or_else(|| self.kernel().pipe().ok())?;
+        pipes.in_use += 1;
+        Some(ends)
+    }
+
+    /// A pipe is in use no more; it comes back empty, or is gone.
+    pub(crate) fn give_pipe(&self, ends: Option<PipeEnds>) {
+        let mut pipes = self.0.pipes.borrow_mut();
+        pipes.in_use -= 1;
+        if let Some(ends) = ends.filter(|_| pipes.idle.len() < PIPES_IDLE_MAX) {
+            pipes.idle.push(ends);
+        }
     }
 
     pub(crate) fn set_timer(&self, deadline: Instant, waker: Waker) -> Key {

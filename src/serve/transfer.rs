@@ -157,8 +157,8 @@ async fn upload(
     let idle = plan.view.snapshot.config.timeouts.body_idle;
     let mut head = plan.head.take();
     if plan.has_body() {
-        let Client { inbox, receiver, alarm, .. } = client;
-        return copy(Source { inbox, receiver, alarm, idle }, body, server, &mut head, &cx.handle).await;
+        let Client { inbox, receiver, stream, alarm, .. } = client;
+        return copy(Source { inbox, receiver, stream, alarm, idle }, body, server, &mut head, &cx.handle).await;
     }
     // Without a body the head comes back, for another try.
     let (sent, [head, ..]) = server.send_all([head.map(Chunk::from), None, None]).await;
@@ -189,8 +189,8 @@ async fn download(
     begun.response.set(true);
     begun.ends_by_close.set(response.ends_by_close);
     let mut head = Some(std::mem::take(&mut response.head));
-    let Connection { inbox, receiver, .. } = connection;
-    let source = Source { inbox, receiver, alarm: &mut alarm, idle };
+    let Connection { inbox, receiver, stream } = connection;
+    let source = Source { inbox, receiver, stream, alarm: &mut alarm, idle };
     let relayed = copy(source, &mut response.framer, sink, &mut head, &cx.handle).await;
     meter.bytes_out = response.framer.bytes();
     begun.response.set(head.is_none());

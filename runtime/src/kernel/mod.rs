@@ -10,6 +10,7 @@ mod uring;
 pub use crate::sys::ring::KernelError;
 
 use crate::buf::{Chunk, Gather, Group, GroupSettings, Lent};
+use crate::sys::pipe::{self, PipeEnds};
 use crate::sys::{Remote, clock, socket};
 use crate::time::Instant;
 use std::io;
@@ -178,6 +179,10 @@ impl Kernel {
 
     pub(crate) fn local(&self, fd: RawDescriptor) -> Option<SocketAddr> {
         socket::local(fd)
+    }
+
+    pub(crate) fn pipe(&mut self) -> io::Result<PipeEnds> {
+        pipe::pipe()
     }
 
     pub(crate) fn reset_on_close(&mut self, fd: RawDescriptor) {

@@ -37,7 +37,7 @@ impl Receiver {
 
     /// Receives in this way from the next arming on. A stream that is armed is ended; what it brought is read first.
     pub fn set_mode(&mut self, mode: Mode) {
-        if let (Mode::Stream, Some((Mode::Stream, running)), Mode::Once(_)) = (self.mode, &self.running, mode) {
+        if let (Mode::Stream, Some((Mode::Stream, running)), Mode::Once(_)) = (self.mode, &mut self.running, mode) {
             running.cancel();
         }
         self.mode = mode;
@@ -55,6 +55,26 @@ impl Receiver {
             };
             self.running = Some((self.mode, running));
         }
+    }
+
+    /// Ends what is armed, so that nothing takes bytes away from a synchronous call. Bytes that came first are
+    /// returned, and this is to be called again; `None` once nothing is armed. An end or an error is not reported: who
+    /// asks the socket next finds it again.
+    pub fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<Option<Lent>> {
+        while let Some((mode, running)) = &mut self.running {
+            running.cancel();
+            let done = match mode {
+                Mode::Stream => ready!(running.poll_next(cx)),
+                Mode::Once(_) => Some(ready!(running.poll(cx))),
+            };
+            if done.is_none() || *mode != Mode::Stream {
+                self.running = None;
+            }
+            if let Some(lent) = done.and_then(|done| done.lent) {
+                return Poll::Ready(Some(lent));
+            }
+        }
+        Poll::Ready(None)
     }
 
     /// Whether something has come since it was armed: bytes, the end, or an error.
