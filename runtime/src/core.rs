@@ -1,8 +1,8 @@
 //! A core: one ring, its tasks, timers and buffers, and the turn that joins them.
 
-use crate::buf::{Group, GroupSettings, Pool};
+use crate::buf::{Group, GroupSettings, Pool, Ticket};
 use crate::driver::{After, Kind, Slots, Stats};
-use crate::kernel::{Kernel, KernelError, KernelSettings, Op, RawDescriptor, Token};
+use crate::kernel::{Completion, Kernel, KernelError, KernelSettings, Op, RawDescriptor, Token};
 use crate::net::Descriptor;
 use crate::sys::{Remote, Woken};
 use crate::task::{self, JoinHandle, Outcome, Registered, RunQueue, TaskTable, Turning};
@@ -76,7 +76,7 @@ struct Inner {
 }
 
 /// Told the message of a task's panic.
-type PanicReport = Box<dyn Fn(&str)>;
+type PanicReport = Rc<dyn Fn(&str)>;
 
 impl Core {
     /// A core with a ring of its own. It must be turned on the thread that makes it.
@@ -143,12 +143,14 @@ impl Core {
 
     fn run_ready(&mut self) {
         let _turning = Turning::enter(self.inner.queue.clone());
+        self.inner.queue.open_outbox();
         self.inner.run_tasks();
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {
         let inner = self.inner.clone();
         let _turning = Turning::enter(inner.queue.clone());
+        inner.send_messages();
         let timeout = if inner.queue.len() > 0 { Some(Duration::ZERO) } else { inner.wait_time(timeout) };
         let may_sleep = timeout != Some(Duration::ZERO) && self.remote.fall_asleep();
         inner.kernel.borrow_mut().wait(if may_sleep { timeout } else { Some(Duration::ZERO) }, inner.now.get());
@@ -160,39 +162,51 @@ impl Core {
         if self.remote.take_woken(&mut self.woken) {
             inner.wake_foreign(&mut self.woken);
         }
-        inner.wheel.borrow_mut().advance(inner.now.get(), Waker::wake);
+        inner.fire_timers();
         inner.stats.borrow_mut().turns += 1;
     }
 
     /// Ends all tasks, cancels what they had in flight, and waits until the kernel has let go of all of it.
     fn shut_down(&mut self) {
         let inner = self.inner.clone();
-        let _turning = Turning::enter(inner.queue.clone());
-        // Dropping a task may spawn or wake others; a few rounds end it.
-        loop {
-            let tasks = inner.tasks.borrow_mut().take_all();
-            if tasks.is_empty() {
-                break;
-            }
-            for (index, task) in tasks {
-                inner.queue.shut(index);
-                task::drop_caught(task);
-                inner.tasks.borrow_mut().remove(index);
-            }
+        // From here on nothing is spawned, submitted or closed through the ring: destructors of tasks try.
+        if inner.closed.replace(true) {
+            return;
         }
-        while inner.kernel.borrow().in_flight() > 0 {
+        let _turning = Turning::enter(inner.queue.clone());
+        inner.send_messages();
+        let tasks = inner.tasks.borrow_mut().take_all();
+        for (index, task) in tasks {
+            inner.queue.shut(index);
+            task::drop_caught(task);
+            inner.tasks.borrow_mut().remove(index);
+        }
+        // Operations of tasks have been cancelled with them. Others belong to whoever kept a connection outside of a
+        // task; they end as well, since the ring does.
+        inner.kernel.borrow_mut().submit_detached(Op::CancelAll);
+        let give_up = inner.kernel.borrow().now() + SHUTDOWN_MAX;
+        while inner.kernel.borrow_mut().unfinished() > 0 && inner.kernel.borrow().now() < give_up {
             inner.kernel.borrow_mut().wait(Some(SHUTDOWN_STEP), inner.now.get());
             inner.complete();
         }
-        // What was queued for closing goes out before the ring does.
-        inner.kernel.borrow_mut().wait(Some(Duration::ZERO), inner.now.get());
-        inner.complete();
-        inner.closed.set(true);
+        // It may hold a handle, which would keep all this alive.
+        inner.on_panic.take();
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        // After a panic of the loop itself its state cannot be trusted: ring and memory stay as they are, for good.
+        if !std::thread::panicking() {
+            self.shut_down();
+        }
     }
 }
 
 /// How long shutting down waits for completions at a time.
 const SHUTDOWN_STEP: Duration = Duration::from_millis(100);
+/// How long it waits in all. What has not ended by then keeps its memory, its descriptor and the ring for good.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
 impl Inner {
     fn run_tasks(&self) {
@@ -207,7 +221,8 @@ impl Inner {
                 Outcome::Panicked(message) => {
                     self.end(index);
                     self.stats.borrow_mut().panics += 1;
-                    if let Some(report) = &*self.on_panic.borrow() {
+                    let report = self.on_panic.borrow().clone();
+                    if let Some(report) = report {
                         report(&message);
                     }
                 }
@@ -221,10 +236,25 @@ impl Inner {
     }
 
     fn wait_time(&self, limit: Option<Duration>) -> Option<Duration> {
-        let timer = self.wheel.borrow().timeout(self.now.get());
+        // The time of this turn is its beginning; the tasks have taken some since.
+        let next = self.wheel.borrow().next();
+        let timer = next.map(|at| at.since(self.kernel.borrow().now()));
         match (limit, timer) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
+        }
+    }
+
+    fn send_messages(&self) {
+        for remote in self.queue.close_outbox() {
+            self.kernel.borrow_mut().wake(remote);
+        }
+    }
+
+    fn fire_timers(&self) {
+        loop {
+            let Some(waker) = self.wheel.borrow_mut().pop(self.now.get()) else { return };
+            waker.wake();
         }
     }
 
@@ -260,9 +290,12 @@ impl Inner {
 impl Handle {
     /// Starts a task. It ends with the core at the latest. When it panics, it alone ends.
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
-        let index = self.0.tasks.borrow_mut().insert(Box::pin(future));
-        // Beyond 16 million tasks the new one is dropped, which closes its connection.
-        if let Some(index) = index {
+        // Beyond 16 million tasks, and when the core has ended, the new one is dropped, which closes its connection.
+        if self.0.closed.get() {
+            return;
+        }
+        let inserted = self.0.tasks.borrow_mut().insert(Box::pin(future));
+        if let Ok(index) = inserted {
             self.0.queue.open(index);
         }
     }
@@ -309,6 +342,7 @@ impl Handle {
         let kernel = self.0.kernel.borrow();
         Stats {
             enters: kernel.enters(),
+            messages: kernel.messages(),
             tasks: self.0.tasks.borrow().len(),
             operations: self.0.slots.borrow().len(),
             timers: self.0.wheel.borrow().len(),
@@ -320,14 +354,19 @@ impl Handle {
 
     /// Who is told the message of a task's panic.
     pub fn on_panic(&self, report: impl Fn(&str) + 'static) {
-        *self.0.on_panic.borrow_mut() = Some(Box::new(report));
+        *self.0.on_panic.borrow_mut() = Some(Rc::new(report));
     }
 
     // For operations.
 
     pub(crate) fn submit(&self, kind: Kind, descriptor: &Rc<Descriptor>, op: Op) -> Token {
-        let token = self.0.slots.borrow_mut().open(kind, descriptor.clone());
-        self.0.kernel.borrow_mut().submit(token, op);
+        let token = self.slots().open(kind, descriptor.clone());
+        if !self.0.closed.get() {
+            self.kernel().submit(token, op);
+            return token;
+        }
+        let held = self.kernel().refuse(op);
+        self.slots().complete(Completion { token, result: -libc::ESHUTDOWN, lent: None, more: false, held });
         token
     }
 
@@ -372,7 +411,15 @@ impl Handle {
         self.0.wheel.borrow_mut().cancel(key);
     }
 
-    pub(crate) fn wait_for_buffer(&self, group: Group, waker: &Waker) {
-        self.kernel().wait_for_buffer(group, waker, self.now());
+    pub(crate) fn wait_for_buffer(&self, group: Group, waker: &Waker) -> Ticket {
+        self.kernel().wait_for_buffer(group, waker, self.now())
+    }
+
+    pub(crate) fn still_waits_for_buffer(&self, group: Group, ticket: Ticket, waker: &Waker) -> bool {
+        self.kernel().still_waits_for_buffer(group, ticket, waker)
+    }
+
+    pub(crate) fn stop_waiting_for_buffer(&self, group: Group, ticket: Ticket) {
+        self.kernel().stop_waiting_for_buffer(group, ticket);
     }
 }

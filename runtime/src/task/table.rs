@@ -27,19 +27,19 @@ pub(crate) enum Outcome {
 }
 
 impl TaskTable {
-    /// Puts a task in; `None` when there are too many.
-    pub(crate) fn insert(&mut self, task: Task) -> Option<u32> {
+    /// Puts a task in. Gives it back when there are too many: dropping it runs code that may well use this table.
+    pub(crate) fn insert(&mut self, task: Task) -> Result<u32, Task> {
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.places.len() < TASKS_MAX => {
                 self.places.push(None);
                 (self.places.len() - 1) as u32
             }
-            None => return None,
+            None => return Err(task),
         };
         self.places[index as usize] = Some(task);
         self.live += 1;
-        Some(index)
+        Ok(index)
     }
 
     /// Takes a task out for polling.
