@@ -1,4 +1,6 @@
 //! The `ringferry` program.
 #![forbid(unsafe_code)]
 
-fn main() {}
+fn main() -> ringferry::cli::Exit {
+    ringferry::cli::main()
+}

@@ -25,7 +25,9 @@ impl Cidr {
     /// Whether `peer` is in the set. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, peer: IpAddr) -> bool {
         match (self.address.to_canonical(), peer.to_canonical()) {
-            (IpAddr::V4(set), IpAddr::V4(peer)) => same_prefix(set.to_bits().into(), peer.to_bits().into(), self.prefix_len, 32),
+            (IpAddr::V4(set), IpAddr::V4(peer)) => {
+                same_prefix(set.to_bits().into(), peer.to_bits().into(), self.prefix_len, 32)
+            }
             (IpAddr::V6(set), IpAddr::V6(peer)) => same_prefix(set.to_bits(), peer.to_bits(), self.prefix_len, 128),
             _ => false,
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// A set of equal servers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
-    /// What logs and `status` call it: the first server as written, or the route that it belongs to.
+    /// What logs and `status` call it: `host/path` of the route that it belongs to. Unique; known by it after a reload.
     pub name: String,
     /// At least one.
     pub servers: Vec<Server>,

@@ -1,0 +1,121 @@
+//! The fields of a head: where they are kept while it is looked at, and how one is found.
+
+use super::{Bad, HeadError, Known};
+use httparse::Header;
+use std::mem::MaybeUninit;
+
+/// The most fields that any head may have, whatever the configured limit.
+pub const FIELDS_MAX: usize = 256;
+
+/// One field line, whitespace around the value removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'b> {
+    /// As received.
+    pub name: &'b str,
+    /// As received; no control bytes but HTAB, bytes above 0x7f are possible.
+    pub value: &'b [u8],
+    /// What the name means to the proxy.
+    pub known: Known,
+}
+
+/// Room for the fields of one head: about 8 KiB on the stack, of which only what a head uses is ever touched. Do not
+/// hold one across an `await`: it would become part of every connection's future.
+pub struct FieldSlots<'b> {
+    pub(super) headers: [MaybeUninit<Header<'b>>; FIELDS_MAX],
+    pub(super) known: [Known; FIELDS_MAX],
+}
+
+impl FieldSlots<'_> {
+    /// Empty slots.
+    #[inline]
+    pub fn new() -> Self {
+        FieldSlots { headers: [MaybeUninit::uninit(); FIELDS_MAX], known: [Known::Other; FIELDS_MAX] }
+    }
+}
+
+impl Default for FieldSlots<'_> {
+    fn default() -> Self {
+        FieldSlots::new()
+    }
+}
+
+/// The fields of a head, in the order received.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields<'s, 'b> {
+    headers: &'s [Header<'b>],
+    known: &'s [Known],
+}
+
+impl<'s, 'b> Fields<'s, 'b> {
+    /// Every field.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Field<'b>> + ExactSizeIterator + use<'s, 'b> {
+        let pairs = self.headers.iter().zip(self.known);
+        pairs.map(|(header, &known)| Field { name: header.name, value: header.value, known })
+    }
+
+    /// The values of every field of this kind.
+    pub fn all(&self, known: Known) -> impl DoubleEndedIterator<Item = &'b [u8]> + use<'s, 'b> {
+        self.iter().filter(move |field| field.known == known).map(|field| field.value)
+    }
+
+    /// The value of the first field of this kind.
+    pub fn first(&self, known: Known) -> Option<&'b [u8]> {
+        self.all(known).next()
+    }
+
+    /// The value of the first field of this name, whatever its case: for names that only the configuration knows.
+    pub fn named(&self, name: &str) -> Option<&'b [u8]> {
+        self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.headers.is_empty()
+    }
+}
+
+/// Classifies the fields of `section` (which ends with the blank line) in one pass and shows each to `see`.
+///
+/// The tokenizer takes a bare LF for a line end; here every line, the blank one included, must start right after CR LF.
+pub(super) fn classify<'s, 'b>(
+    section: &'b [u8],
+    headers: &'s [Header<'b>],
+    known: &'s mut [Known],
+    mut see: impl FnMut(Field<'b>) -> Result<(), HeadError>,
+) -> Result<Fields<'s, 'b>, HeadError> {
+    let blank = section.len().saturating_sub(2);
+    if !section.ends_with(b"\r\n") || !starts_a_line(section, blank) {
+        return Err(Bad::LineEnd.into());
+    }
+    for (header, known) in headers.iter().zip(known.iter_mut()) {
+        if !starts_a_line(section, header.name.as_ptr().addr() - section.as_ptr().addr()) {
+            return Err(Bad::LineEnd.into());
+        }
+        *known = Known::of(header.name);
+        see(Field { name: header.name, value: header.value, known: *known })?;
+    }
+    Ok(Fields { headers, known: &known[..headers.len()] })
+}
+
+fn starts_a_line(section: &[u8], at: usize) -> bool {
+    at == 0 || section[..at].ends_with(b"\r\n")
+}
+
+impl From<httparse::Error> for HeadError {
+    fn from(error: httparse::Error) -> HeadError {
+        match error {
+            httparse::Error::HeaderName => Bad::FieldName.into(),
+            httparse::Error::HeaderValue => Bad::FieldValue.into(),
+            httparse::Error::NewLine => Bad::LineEnd.into(),
+            httparse::Error::Status => Bad::StatusLine.into(),
+            httparse::Error::Token => Bad::Method.into(),
+            httparse::Error::TooManyHeaders => HeadError::TooManyFields,
+            httparse::Error::Version => Bad::Version.into(),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! `ringferry check`: every problem of a configuration at once, and upstream names that do not resolve here.
+//!
+//! What is a problem is decided in `config`; only the look-up of names is done here, because `config` does no I/O.
+
+use super::pending::{Loaded, Problem, Severity, load};
+use super::{CheckArgs, Exit, complain, say, source};
+use crate::model::{Config, ServerAddress};
+use serde_json::{Value, json};
+use std::net::ToSocketAddrs;
+
+pub(super) fn check(args: CheckArgs) -> Exit {
+    let (name, text) = match source::read(&args.config.file) {
+        Ok(read) => read,
+        Err(exit) => return exit,
+    };
+    let Loaded { config, problems } = load(&text, &name);
+    let unresolved = config.as_ref().map(unresolved).unwrap_or_default();
+    if args.json {
+        say(report(&name, &problems, &unresolved));
+    } else {
+        source::print(&problems, &name);
+        unresolved.iter().for_each(|line| complain(format_args!("warning: {line}")));
+    }
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    let warnings = problems.len() - errors + unresolved.len();
+    if !args.json {
+        say(summary(&name, config.as_ref(), errors, warnings));
+    }
+    verdict(errors, warnings, args.strict)
+}
+
+fn verdict(errors: usize, warnings: usize, strict: bool) -> Exit {
+    match (errors, warnings) {
+        (1.., _) => Exit::Configuration,
+        (0, 1..) if strict => Exit::Warnings,
+        _ => Exit::Ok,
+    }
+}
+
+/// One line for each upstream name without an address.
+fn unresolved(config: &Config) -> Vec<String> {
+    let mut lines = Vec::new();
+    for pool in &config.pools {
+        for server in &pool.servers {
+            let ServerAddress::Name { host, port } = &server.address else { continue };
+            if let Err(error) = (host.as_str(), *port).to_socket_addrs() {
+                lines.push(format!(
+                    "{}: upstream name \"{host}\" does not resolve now ({error}); until it does, 503 is answered",
+                    pool.name
+                ));
+            }
+        }
+    }
+    lines
+}
+
+fn summary(name: &str, config: Option<&Config>, errors: usize, warnings: usize) -> String {
+    let counts = match (errors, warnings) {
+        (0, 0) => "ok".into(),
+        (0, _) => format!("ok, {}", plural(warnings, "warning")),
+        _ => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
+    };
+    let content = config.map(|config| {
+        format!(
+            " ({}, {}, {})",
+            plural(config.listeners.len(), "listener"),
+            plural(config.sites.len(), "site"),
+            plural(config.routes.len(), "route")
+        )
+    });
+    format!("{name}: {counts}{}", content.unwrap_or_default())
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn report(name: &str, problems: &[Problem], unresolved: &[String]) -> Value {
+    let written = problems.iter().map(|problem| {
+        json!({
+            "severity": if problem.severity == Severity::Error { "error" } else { "warning" },
+            "line": problem.line,
+            "column": problem.column,
+            "what": problem.what,
+            "hint": problem.hint,
+        })
+    });
+    let looked_up = unresolved.iter().map(|line| json!({ "severity": "warning", "what": line }));
+    json!({ "file": name, "problems": written.chain(looked_up).collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_1_and_warnings_2_only_when_strict() {
+        assert_eq!(verdict(0, 0, true), Exit::Ok);
+        assert_eq!(verdict(0, 3, false), Exit::Ok);
+        assert_eq!(verdict(0, 3, true), Exit::Warnings);
+        assert_eq!(verdict(1, 3, true), Exit::Configuration);
+        assert_eq!(verdict(1, 0, false), Exit::Configuration);
+    }
+
+    #[test]
+    fn the_last_line_counts_what_was_found() {
+        let config = Config::default();
+        assert_eq!(summary("a.toml", Some(&config), 0, 0), "a.toml: ok (0 listeners, 0 sites, 0 routes)");
+        assert_eq!(summary("a.toml", Some(&config), 0, 1), "a.toml: ok, 1 warning (0 listeners, 0 sites, 0 routes)");
+        assert_eq!(summary("a.toml", None, 2, 0), "a.toml: 2 errors, 0 warnings");
+    }
+}

@@ -1,0 +1,268 @@
+//! The command line: what can be typed, and the exit codes that scripts may rely on.
+//!
+//! Every verb is defined here, so that this file reads like the manual; what a verb does is in the file of its name.
+//! Nothing here knows HTTP, sockets or the runtime: verbs end in `config`, `route`, `app` or the admin socket.
+
+mod admin_path;
+mod check;
+mod demo;
+mod explain;
+mod pending;
+mod proxy;
+mod run;
+mod source;
+mod version;
+
+use crate::model::Cores;
+use clap::{Args, Parser, Subcommand};
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::{ExitCode, Termination};
+
+/// Reads the arguments, does what they ask, and returns what the process exits with.
+pub fn main() -> Exit {
+    // clap answers `--help` and usage errors itself: exit codes 0 and 2, colours by terminal and NO_COLOR.
+    match Cli::parse().verb {
+        Verb::Run(args) => run::run(args),
+        Verb::Check(args) => check::check(args),
+        Verb::Explain(args) => explain::explain(args),
+        Verb::Status(args) => pending::status(&args.admin.path(), args.json),
+        Verb::Reload(args) => pending::reload(&args.admin.path(), args.dry_run, args.json),
+        Verb::Proxy(args) => proxy::proxy(args),
+        Verb::Demo(args) => demo::demo(args),
+        Verb::Version => version::version(),
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: it did what was asked.
+    Ok,
+    /// 1: the configuration is wrong, or cannot be read.
+    Configuration,
+    /// 2: the command line is wrong. clap exits with the same code by itself.
+    Usage,
+    /// 2 as well: `check --strict` found warnings and no error.
+    Warnings,
+    /// 3: an address cannot be bound, or a permission is missing.
+    BindOrPermission,
+    /// 4: no Ringferry answers at the admin socket.
+    NotRunning,
+}
+
+impl Exit {
+    /// The number that the process exits with.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Ok => 0,
+            Exit::Configuration => 1,
+            Exit::Usage | Exit::Warnings => 2,
+            Exit::BindOrPermission => 3,
+            Exit::NotRunning => 4,
+        }
+    }
+}
+
+impl Termination for Exit {
+    fn report(self) -> ExitCode {
+        self.code().into()
+    }
+}
+
+/// Prints an answer. A reader who has seen enough and closed the pipe is no error.
+fn say(answer: impl Display) {
+    let _ = writeln!(io::stdout(), "{answer}");
+}
+
+/// Prints the one line that an error is: what, where, why, what to do.
+fn complain(error: impl Display) {
+    let _ = writeln!(io::stderr(), "ringferry: {error}");
+}
+
+/// A reverse proxy on io_uring, for small boards: several sites behind one port.
+#[derive(Parser, Debug)]
+#[command(name = "ringferry", version, subcommand_required = true, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true, max_term_width = 100)]
+#[command(after_help = "\
+Try it:              ringferry demo
+One application:     ringferry proxy --from :8080 --to 3000
+From a file:         ringferry check -c sites.toml && ringferry run -c sites.toml
+
+Exit codes: 0 ok, 1 configuration, 2 usage, 3 bind or permission, 4 not running.
+Signals of `run`: SIGHUP reloads, SIGTERM drains and ends, a second SIGTERM ends at once.")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    Run(RunArgs),
+    Check(CheckArgs),
+    Explain(ExplainArgs),
+    Status(StatusArgs),
+    Reload(ReloadArgs),
+    Proxy(ProxyArgs),
+    Demo(DemoArgs),
+    /// Print the version
+    Version,
+}
+
+/// Serve the sites of a configuration file.
+///
+/// Stays in the foreground, logs to stderr. SIGHUP (or `ringferry reload`) reads the file again without dropping a
+/// connection; a file with errors changes nothing. SIGTERM lets requests in flight finish.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  ringferry run                              serve /etc/ringferry/ringferry.toml
+  ringferry run -c sites.toml --cores 2      another file, two processors
+  ringferry run -c sites.toml --quiet        no access log, errors only")]
+struct RunArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Use the first N processors, or these (`0-2`, `0,2`), whatever the file says
+    #[arg(long, value_name = "N", value_parser = pending::parse_cores)]
+    cores: Option<Cores>,
+    #[command(flatten)]
+    admin: AdminArg,
+    /// Write no access log
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Read a configuration and report every problem at once.
+///
+/// Each problem comes with its file, line and column, the line itself, and what to write instead. A host name of an
+/// upstream that does not resolve here is a warning: it may resolve later, and `run` starts without it.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  ringferry check                            check /etc/ringferry/ringferry.toml
+  ringferry check -c sites.toml --strict     warnings count too (exit code 2)
+  ringferry check -c sites.toml --json       for editors and scripts")]
+struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Exit with 2 when there are warnings
+    #[arg(long)]
+    strict: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Say which site, route and servers a URL reaches, and why the others lost.
+///
+/// Uses the routing code of the proxy itself, on the file; nothing needs to be running and no request is sent.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  ringferry explain http://blog.example.com/2024/
+  ringferry explain http://localhost:8080/blog/ -c sites.toml")]
+struct ExplainArgs {
+    /// The URL as a client would ask for it
+    #[arg(value_name = "URL")]
+    url: String,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Show what a running Ringferry is doing.
+///
+/// Connections, requests and errors since the start, each core, and each pool with the state of its servers.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  ringferry status
+  ringferry status --json
+  ringferry status --admin /run/user/1000/ringferry.sock")]
+struct StatusArgs {
+    #[command(flatten)]
+    admin: AdminArg,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Make a running Ringferry read its configuration again.
+///
+/// No connection is dropped. When the file has errors nothing changes, they are printed, and the exit code is 1.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  ringferry reload --dry-run                 what would change?
+  ringferry reload")]
+struct ReloadArgs {
+    /// Only say what would happen
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    admin: AdminArg,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Put one application behind a port, without a file.
+///
+/// Prints the configuration that it runs, to copy once it has to grow.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  ringferry proxy --from :8080 --to 3000                      any host, to 127.0.0.1:3000
+  ringferry proxy --from :80 --to app.lan:8123 --host home.example.com
+  ringferry proxy --from 127.0.0.1:8080 --to unix:/run/app.sock")]
+struct ProxyArgs {
+    /// Where to listen: `:8080` (IPv4 and IPv6), `127.0.0.1:8080`, `[::1]:8080`
+    #[arg(long, value_name = "ADDRESS")]
+    from: String,
+    /// Where the application is: a port of this machine, `host:port`, a URL, or `unix:PATH`
+    #[arg(long, value_name = "UPSTREAM")]
+    to: String,
+    /// Answer for this host only; others get 421
+    #[arg(long, value_name = "HOST", default_value = "*", hide_default_value = true)]
+    host: String,
+    /// Open an admin socket here, for `status` and `reload`
+    #[arg(long, value_name = "PATH")]
+    admin: Option<PathBuf>,
+}
+
+/// Start three little sites and the proxy in front of them.
+///
+/// A blog, a file server for one large download and for uploads, and a chat over WebSocket, all in this process and
+/// on this machine only. Prints their addresses, the configuration that it runs, and three commands to try.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Browsers and curl resolve *.localhost by themselves. To look at a board from another machine:
+  ssh -L 8080:localhost:8080 pi@raspberrypi")]
+struct DemoArgs {
+    /// The port to listen on; the next free one if it is taken
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    port: u16,
+    /// Open an admin socket here, for `status` and `reload`
+    #[arg(long, value_name = "PATH")]
+    admin: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+struct ConfigArg {
+    /// The configuration file
+    #[arg(short = 'c', long = "config", value_name = "FILE", default_value = "/etc/ringferry/ringferry.toml")]
+    file: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct AdminArg {
+    /// The admin socket [default: /run/ringferry.sock, or $XDG_RUNTIME_DIR/ringferry.sock where /run is not writable]
+    #[arg(long = "admin", value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! From a file or a text to a configuration, with its problems printed: the first step of most verbs.
+
+use super::pending::{Loaded, Problem, load};
+use super::{Exit, complain};
+use crate::model::Config;
+use std::io::{self, IsTerminal};
+use std::path::Path;
+
+/// The configuration in `file`. Problems, warnings too, are printed; errors end the verb.
+pub(super) fn config(file: &Path) -> Result<Config, Exit> {
+    let (name, text) = read(file)?;
+    let Loaded { config, problems } = load(&text, &name);
+    print(&problems, &name);
+    config.ok_or(Exit::Configuration)
+}
+
+/// The name that messages use for `file`, and its text.
+pub(super) fn read(file: &Path) -> Result<(String, String), Exit> {
+    let name = file.display().to_string();
+    match std::fs::read_to_string(file) {
+        Ok(text) => Ok((name, text)),
+        Err(error) => {
+            complain(format_args!("{name}: {}", unreadable(&error)));
+            Err(Exit::Configuration)
+        }
+    }
+}
+
+/// Prints problems to stderr, in colour where a person is likely to look.
+pub(super) fn print(problems: &[Problem], name: &str) {
+    let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    for problem in problems {
+        eprintln!("{}", problem.render(name, color));
+    }
+}
+
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file; name another with -c FILE, or try `ringferry demo`".into(),
+        io::ErrorKind::PermissionDenied => {
+            "may not be read by this user; change its mode, or run as another user".into()
+        }
+        io::ErrorKind::InvalidData => "is not UTF-8 text; save it as UTF-8".into(),
+        io::ErrorKind::IsADirectory => "is a directory; name the file in it".into(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,65 @@
+//! What can be typed, and what it means.
+
+use super::*;
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+
+#[track_caller]
+fn check(line: &str, expect: &str) {
+    let got = match Cli::try_parse_from(line.split_whitespace()) {
+        Ok(cli) => format!("{:?}", cli.verb),
+        Err(error) => format!("{:?} {}", error.kind(), error.exit_code()),
+    };
+    assert!(got.contains(expect), "{line}\n  gives {got}\n  wants {expect}");
+}
+
+#[test]
+fn the_definitions_are_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn files_and_sockets_have_defaults() {
+    check("ringferry run", r#"file: "/etc/ringferry/ringferry.toml" }, cores: None, admin: AdminArg { socket: None }"#);
+    check("ringferry check", r#"file: "/etc/ringferry/ringferry.toml" }, strict: false, json: false"#);
+    check("ringferry demo", "port: 8080, admin: None");
+    check("ringferry proxy --from :80 --to 3000", r#"from: ":80", to: "3000", host: "*", admin: None"#);
+}
+
+#[test]
+fn every_verb_takes_its_options() {
+    check(
+        "ringferry run -c a.toml --cores 2 --admin /x --quiet",
+        r#"cores: Some(Count(2)), admin: AdminArg { socket: Some("/x") }, quiet: true"#,
+    );
+    check("ringferry check --config a.toml --strict --json", r#"file: "a.toml" }, strict: true, json: true"#);
+    check("ringferry explain http://a/ -c a.toml --json", r#"url: "http://a/""#);
+    check("ringferry status --admin /x --json", r#"socket: Some("/x") }, json: true"#);
+    check("ringferry reload --dry-run --json", "dry_run: true");
+    check("ringferry version", "Version");
+}
+
+#[test]
+fn what_cannot_be_meant_is_a_usage_error() {
+    check("ringferry", "DisplayHelpOnMissingArgumentOrSubcommand 2");
+    check("ringferry serve", "InvalidSubcommand 2");
+    check("ringferry run --cores 0", "ValueValidation 2");
+    check("ringferry run --cores two", "ValueValidation 2");
+    check("ringferry proxy --from :80", "MissingRequiredArgument 2");
+    check("ringferry explain", "MissingRequiredArgument 2");
+    check("ringferry demo --port 70000", "ValueValidation 2");
+}
+
+#[test]
+fn help_is_an_answer_and_no_error() {
+    for verb in ["", "run", "check", "explain", "status", "reload", "proxy", "demo", "version"] {
+        let error = Cli::try_parse_from(["ringferry", verb, "--help"].into_iter().filter(|word| !word.is_empty()));
+        assert_eq!(error.map(|_| ()).map_err(|error| error.kind()), Err(ErrorKind::DisplayHelp), "{verb}");
+    }
+}
+
+#[test]
+fn exit_codes_are_a_promise_to_scripts() {
+    let codes = [Exit::Ok, Exit::Configuration, Exit::Usage, Exit::Warnings, Exit::BindOrPermission, Exit::NotRunning];
+    assert_eq!(codes.map(Exit::code), [0, 1, 2, 2, 3, 4]);
+}

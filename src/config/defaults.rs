@@ -1,0 +1,89 @@
+//! Every default, with its why. What a default bounds is described where it is held: `model`.
+
+use crate::model::{Cidr, Limits, Listener, LogFormat, LogSettings, Timeouts};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// Where web servers are looked for, on every address of the machine, IPv4 and IPv6.
+pub(super) const LISTEN: Listener =
+    Listener { address: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 80), dual_stack: true };
+
+/// Via tells the world what runs here, and few applications read it; CDN-Loop stops loops without it.
+pub(super) const VIA: bool = false;
+
+/// Most requests end within it; systemd waits 90 s before it kills.
+pub(super) const DRAIN: Duration = Duration::from_secs(30);
+
+pub(super) const LIMITS: Limits = Limits {
+    // Single sign-on cookies and long referrers pass 32 KiB; applications rarely take more than 64.
+    head_bytes: 64 << 10,
+    // Browsers send 15 to 30 fields, chains of proxies add their own.
+    header_count: 100,
+    // With the 800 bytes that an idle connection costs at most, 26 MB: a board of 512 MB keeps working.
+    connections: 32_768,
+    // One address cannot take all of them; and an office, a campus or a mobile carrier behind one address fits.
+    connections_per_client: 16_384,
+    // The most requests in flight to one server, from one core, after which none has to connect anew.
+    idle_per_server: 128,
+};
+
+/// More fields than this do not fit the parser's slots.
+pub(super) const HEADER_COUNT_MAX: usize = 256;
+/// Below it ordinary browsers fail, above it a head is an attack.
+pub(super) const HEAD_BYTES_RANGE: std::ops::RangeInclusive<u64> = (1 << 10)..=(1 << 20);
+/// The descriptors that Linux lets a process have unless told otherwise (`fs.nr_open`).
+pub(super) const CONNECTIONS_MAX: usize = 1 << 20;
+
+pub(super) const TIMEOUTS: Timeouts = Timeouts {
+    // A head fits one packet or a few; who takes longer holds connections on purpose.
+    head: Duration::from_secs(15),
+    // Browsers reuse a connection for the next click; longer only costs memory.
+    idle: Duration::from_secs(60),
+    // A phone that changes networks comes back within it.
+    body_idle: Duration::from_secs(60),
+    // WebSocket applications ping every 20 to 60 s, but event streams may be silent for long.
+    tunnel_idle: Duration::from_secs(3600),
+    // Three SYNs on the wire (0, 1 and 3 s); a server on the same network answers in milliseconds.
+    connect: Duration::from_secs(5),
+    // Slow pages exist (reports, first start of an application); applications cut at 60 s themselves.
+    first_byte: Duration::from_secs(60),
+    // Below the 60 to 75 s after which most applications close, so that we close first and no request is lost.
+    upstream_idle: Duration::from_secs(30),
+    drain: DRAIN,
+};
+
+/// What every log tool reads.
+pub(super) const LOG: LogSettings = LogSettings { format: Some(LogFormat::Combined) };
+
+/// A site that moved: clients keep method and body, and search engines follow. While trying, write 307: browsers
+/// remember a permanent redirect.
+pub(super) const REDIRECT_STATUS: u16 = 308;
+
+/// A server takes its equal share.
+pub(super) const WEIGHT: u16 = 1;
+/// Requests that wait for a server of a pool: two seconds' worth for a board that answers 500 a second.
+pub(super) const QUEUE: usize = 1_000;
+/// More would wait longer than anybody stays.
+pub(super) const QUEUE_MAX: usize = 100_000;
+/// One failure is chance, two may be; three in a row are a server that is down.
+pub(super) const EJECT_AFTER: u32 = 3;
+/// An application restarts within it.
+pub(super) const EJECT_FOR: Duration = Duration::from_secs(10);
+/// However long a server was down, it is found again within it.
+pub(super) const EJECT_MAX: Duration = Duration::from_secs(300);
+
+/// What `lan` means: private (RFC 1918), loopback and link-local addresses, and unique local ones (RFC 4193).
+pub(super) const LAN: &[Cidr] = &[
+    v4([10, 0, 0, 0], 8),
+    v4([172, 16, 0, 0], 12),
+    v4([192, 168, 0, 0], 16),
+    v4([127, 0, 0, 0], 8),
+    v4([169, 254, 0, 0], 16),
+    Cidr { address: IpAddr::V6(Ipv6Addr::LOCALHOST), prefix_len: 128 },
+    Cidr { address: IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), prefix_len: 10 },
+    Cidr { address: IpAddr::V6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0)), prefix_len: 7 },
+];
+
+const fn v4(bytes: [u8; 4], prefix_len: u8) -> Cidr {
+    Cidr { address: IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3])), prefix_len }
+}

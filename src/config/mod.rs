@@ -1,0 +1,54 @@
+//! TOML text → [`model::Config`](crate::model::Config), every problem at once: where it is, the line itself, what to
+//! write instead. Pure: reads no file, resolves no name, knows no machine.
+//!
+//! The way of a text: `syntax` (TOML, recovering from errors) → `raw`, `site` and `upstream` (each table by itself,
+//! through the typed `reader` and the words of `word`, `name`, `address`, `units`) → `check` (what only several tables
+//! together can get wrong) → the model. `schema` lists the tables and their keys, `hint` knows what was meant,
+//! `defaults` has every default with its why.
+
+mod address;
+mod check;
+mod defaults;
+mod hint;
+mod name;
+mod problem;
+mod raw;
+mod reader;
+mod schema;
+mod site;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod units;
+mod upstream;
+mod word;
+
+pub use problem::{Problem, Severity};
+
+use crate::model::{Config, Cores};
+use reader::Scalar;
+
+/// What a text means, and what is wrong with it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration, if no problem is an error.
+    pub config: Option<Config>,
+    /// Errors and warnings, in file order.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads the text of a configuration. `file_name` is used where a problem points to another line.
+pub fn load(text: &str, file_name: &str) -> Loaded {
+    // A byte order mark is no part of the text; editors that write one do not show it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut problems = problem::Problems::new(text, file_name);
+    let document = syntax::parse(text, &mut problems);
+    let raw = raw::RawConfig::read(&document, &mut problems);
+    let config = check::config(raw, &mut problems);
+    Loaded { config: (!problems.has_errors()).then_some(config), problems: problems.into_sorted() }
+}
+
+/// Reads `cores` as the configuration does, for the command line: `2`, `0-2`, `0,2`.
+pub fn parse_cores(text: &str) -> Result<Cores, String> {
+    Cores::from_text(text).map_err(reader::Wrong::into_text)
+}

@@ -1,0 +1,133 @@
+//! The configuration as written: each table read into what it says by itself, with the places that later checks name.
+//! Sites are in `site` and `upstream`; what only several tables together can get wrong is in `check`.
+
+use super::address::{Peers, SocketPath};
+use super::defaults;
+use super::problem::{At, Problems, Span};
+use super::reader::{Item, Read, Table, Wrong};
+use super::schema;
+use super::site::{self, RawSite};
+use super::units::Size;
+use crate::model::{Cidr, Cores, Limits, Listener, LogFormat, LogSettings, Timeouts};
+use std::path::PathBuf;
+use std::time::Duration;
+use toml::de::DeTable;
+
+/// A whole file.
+pub(super) struct RawConfig {
+    pub(super) cores: Cores,
+    pub(super) admin: Option<PathBuf>,
+    pub(super) trusted_proxies: Vec<Cidr>,
+    pub(super) via: bool,
+    pub(super) limits: Limits,
+    pub(super) timeouts: Timeouts,
+    pub(super) log: LogSettings,
+    /// `None`: nothing was written, the default applies.
+    pub(super) listen: Option<Vec<At<Listener>>>,
+    pub(super) sites: Vec<RawSite>,
+}
+
+impl RawConfig {
+    pub(super) fn read(document: &DeTable, problems: &mut Problems) -> RawConfig {
+        let table = Table::of(document, Span::NOWHERE, &schema::TOP, problems);
+        let drain = table.get_or("drain_timeout", defaults::DRAIN, problems);
+        RawConfig {
+            cores: table.get_or("cores", Cores::All, problems),
+            admin: table.get("admin", problems).map(|path: At<SocketPath>| path.value.0),
+            trusted_proxies: trusted_proxies(&table, problems),
+            via: table.get_or("via", defaults::VIA, problems),
+            limits: table.get_or("limits", defaults::LIMITS, problems),
+            timeouts: Timeouts { drain, ..table.get_or("timeouts", defaults::TIMEOUTS, problems) },
+            log: table.get_or("log", defaults::LOG, problems),
+            listen: listen(&table, problems),
+            sites: sites(&table, problems),
+        }
+    }
+}
+
+fn trusted_proxies(top: &Table, problems: &mut Problems) -> Vec<Cidr> {
+    let list: Vec<At<Peers>> = top.get_or("trusted_proxies", Vec::new(), problems);
+    for peers in list.iter().filter(|peers| peers.value.0.iter().any(|set| set.prefix_len == 0)) {
+        let hint = "name the addresses of the proxies in front; \"lan\" are all private ones";
+        problems.warning(peers.at, "whoever connects can pass for any client", hint);
+    }
+    list.into_iter().flat_map(|peers| peers.value.0).collect()
+}
+
+/// `[listen]`.
+fn listen(top: &Table, problems: &mut Problems) -> Option<Vec<At<Listener>>> {
+    let item = top.item("listen")?;
+    if !item.is_table() {
+        let wrong = Wrong::new(format!("listen is {}, not a table", item.type_name()));
+        item.wrong(wrong.say("write: [listen]\n       http = \":80\""), problems);
+        return None;
+    }
+    let table = Table::read(item, &schema::LISTEN, problems)?;
+    site::listeners(&table, "http", problems)
+}
+
+fn sites(top: &Table, problems: &mut Problems) -> Vec<RawSite> {
+    let Some(item) = top.item("site") else {
+        problems.missing_at_end("no site is configured", EXAMPLE_SITE);
+        return Vec::new();
+    };
+    if item.is_table() {
+        item.wrong(Wrong::new("a site has one pair of brackets").say("write: [[site]]"), problems);
+    }
+    Vec::read(item, problems).unwrap_or_default().into_iter().map(|site: At<RawSite>| site.value).collect()
+}
+
+impl<'t> Read<'t> for Limits {
+    fn read(item: Item<'t>, problems: &mut Problems) -> Option<Limits> {
+        let table = Table::read(item, &schema::LIMITS, problems)?;
+        let head_bytes: Option<At<Size>> = table.get("head_bytes", problems);
+        if let Some(size) = head_bytes.as_ref().filter(|size| !defaults::HEAD_BYTES_RANGE.contains(&size.value.0)) {
+            problems.error(size.at, "head_bytes can be 1KiB to 1MiB", "write: head_bytes = \"64KiB\"");
+        }
+        let mut number = |key, range, default| table.number(key, range, problems).map_or(default, |found| found.value);
+        let of = defaults::LIMITS;
+        Some(Limits {
+            head_bytes: head_bytes.map_or(of.head_bytes, |size| size.value.0 as usize),
+            header_count: number("header_count", 1..=defaults::HEADER_COUNT_MAX, of.header_count),
+            connections: number("connections", 1..=defaults::CONNECTIONS_MAX, of.connections),
+            connections_per_client: number(
+                "connections_per_client",
+                1..=defaults::CONNECTIONS_MAX,
+                of.connections_per_client,
+            ),
+            idle_per_server: number("idle_per_server", 0..=defaults::CONNECTIONS_MAX, of.idle_per_server),
+        })
+    }
+}
+
+impl<'t> Read<'t> for Timeouts {
+    fn read(item: Item<'t>, problems: &mut Problems) -> Option<Timeouts> {
+        let table = Table::read(item, &schema::TIMEOUTS, problems)?;
+        let mut wait = |key, default: Duration| table.wait(key, default, problems);
+        let of = defaults::TIMEOUTS;
+        Some(Timeouts {
+            head: wait("head", of.head),
+            idle: wait("idle", of.idle),
+            body_idle: wait("body_idle", of.body_idle),
+            tunnel_idle: wait("tunnel_idle", of.tunnel_idle),
+            connect: wait("connect", of.connect),
+            first_byte: wait("first_byte", of.first_byte),
+            upstream_idle: wait("upstream_idle", of.upstream_idle),
+            drain: of.drain,
+        })
+    }
+}
+
+impl<'t> Read<'t> for LogSettings {
+    fn read(item: Item<'t>, problems: &mut Problems) -> Option<LogSettings> {
+        let table = Table::read(item, &schema::LOG, problems)?;
+        let Some(format) = table.item("format") else { return Some(defaults::LOG) };
+        let format = format.choice(FORMATS, "", problems)?;
+        Some(LogSettings { format })
+    }
+}
+
+const FORMATS: &[(&str, Option<LogFormat>)] =
+    &[("combined", Some(LogFormat::Combined)), ("json", Some(LogFormat::Json)), ("off", None)];
+
+const EXAMPLE_SITE: &str = "write: [[site]]\n       host = \"www.example.com\"\n       upstream = 3000";

@@ -1,0 +1,43 @@
+//! Which tables a configuration has and which keys each of them takes. What a key means is in
+//! `raw`, `site` and `upstream`.
+
+/// One kind of table.
+#[derive(Debug)]
+pub(super) struct Schema {
+    /// What problems call it.
+    pub(super) name: &'static str,
+    /// Every key that it takes.
+    pub(super) keys: &'static [&'static str],
+}
+
+pub(super) const TOP: Schema = Schema {
+    name: "the top table",
+    keys: &["cores", "admin", "trusted_proxies", "via", "drain_timeout", "listen", "limits", "timeouts", "log", "site"],
+};
+pub(super) const LISTEN: Schema = Schema { name: "[listen]", keys: &["http"] };
+pub(super) const LIMITS: Schema = Schema {
+    name: "[limits]",
+    keys: &["head_bytes", "header_count", "connections", "connections_per_client", "idle_per_server"],
+};
+pub(super) const TIMEOUTS: Schema = Schema {
+    name: "[timeouts]",
+    keys: &["head", "idle", "body_idle", "tunnel_idle", "connect", "first_byte", "upstream_idle"],
+};
+pub(super) const LOG: Schema = Schema { name: "[log]", keys: &["format"] };
+pub(super) const SITE: Schema = Schema {
+    name: "[[site]]",
+    keys: &["host", "listen", "route", "upstream", "redirect", "strip_prefix", "max_body", "request_id"],
+};
+pub(super) const ROUTE: Schema =
+    Schema { name: "a route", keys: &["path", "upstream", "redirect", "strip_prefix", "max_body", "request_id"] };
+pub(super) const REDIRECT: Schema = Schema { name: "redirect", keys: &["to", "status"] };
+pub(super) const UPSTREAM: Schema = Schema {
+    name: "upstream",
+    keys: &["servers", "balance", "hold", "queue", "max_connections", "eject_after", "eject_for", "eject_max"],
+};
+pub(super) const SERVER: Schema = Schema { name: "a server", keys: &["url", "weight", "backup", "max_connections"] };
+pub(super) const BALANCE: Schema = Schema { name: "balance", keys: &["header", "cookie"] };
+
+/// All of them: where a key that was written in the wrong table may belong.
+pub(super) const ALL: &[&Schema] =
+    &[&TOP, &LISTEN, &LIMITS, &TIMEOUTS, &LOG, &SITE, &ROUTE, &REDIRECT, &UPSTREAM, &SERVER, &BALANCE];

@@ -1,0 +1,276 @@
+//! Text → model, as a summary of one line a thing.
+
+use crate::config::{load, schema};
+use crate::model::{Action, Config};
+use std::fmt::Write as _;
+
+#[track_caller]
+fn check(text: &str, expect: &str) {
+    let loaded = load(text, "r.toml");
+    let config = loaded.config.unwrap_or_else(|| panic!("{:#?}", loaded.problems));
+    assert_eq!(summary(&config), expect.lines().map(|line| format!("{}\n", line.trim())).collect::<String>());
+}
+
+fn summary(config: &Config) -> String {
+    let mut out = String::new();
+    for listener in &config.listeners {
+        let _ = writeln!(out, "listen {}{}", listener.address, if listener.dual_stack { " dual" } else { "" });
+    }
+    for site in &config.sites {
+        let _ = writeln!(out, "site {} {:?} on {:?}", site.name, site.hosts, site.listeners);
+        for id in site.route_ids() {
+            let route = &config.routes[id.index()];
+            let flags = [(route.strip_prefix, " strip"), (route.request_id, " id"), (route.max_body.is_some(), " max")];
+            let flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
+            let _ = match &route.action {
+                Action::Redirect(to) => {
+                    writeln!(out, "{}{flags}: {} {} keep {}", route.path, to.status, to.to, to.keep_path)
+                }
+                Action::Proxy(pool) => {
+                    let pool = &config.pools[pool.index()];
+                    let servers = pool.servers.iter().map(|server| {
+                        let backup = if server.backup { " backup" } else { "" };
+                        let max = server.max_connections.map_or(String::new(), |max| format!(" max {max}"));
+                        format!("{} x{}{backup}{max}", server.address, server.weight)
+                    });
+                    let servers: Vec<String> = servers.collect();
+                    writeln!(out, "{}{flags}: pool {} {:?} {}", route.path, pool.name, pool.balance, servers.join(", "))
+                }
+            };
+        }
+    }
+    out
+}
+
+#[test]
+fn a_site_with_routes_and_one_with_servers() {
+    check(
+        r#"
+            [[site]]
+            host  = ["www.example.com"]
+            route = [
+              { path = "/blog/", strip_prefix = true, upstream = "http://127.0.0.1:2368" },
+              { path = "/",      upstream = "http://127.0.0.1:3001" },
+            ]
+
+            [[site]]
+            host     = ["api.example.com"]
+            upstream = { servers = ["http://127.0.0.1:4001", "http://127.0.0.1:4002"], balance = "least_conn" }
+        "#,
+        r#"listen [::]:80 dual
+        site www.example.com [Exact("www.example.com")] on [ListenerId(0)]
+        /blog strip: pool www.example.com/blog TwoChoices 127.0.0.1:2368 x1
+        /: pool www.example.com/ TwoChoices 127.0.0.1:3001 x1
+        site api.example.com [Exact("api.example.com")] on [ListenerId(0)]
+        /: pool api.example.com/ LeastConn 127.0.0.1:4001 x1, 127.0.0.1:4002 x1"#,
+    );
+}
+
+#[test]
+fn a_route_may_be_a_table_of_its_own() {
+    check(
+        r#"
+            [[site]]
+            host = "a"
+            [[site.route]]
+            path = "/x"
+            upstream = 3000
+            [[site.route]]
+            upstream.servers = [{ url = "app:81", weight = 3, max_connections = 5 }, { url = "unix:/run/a", backup = true }]
+            upstream.max_connections = 9
+            upstream.balance.header = "X-User"
+        "#,
+        r#"listen [::]:80 dual
+        site a [Exact("a")] on [ListenerId(0)]
+        /x: pool a/x TwoChoices 127.0.0.1:3000 x1
+        /: pool a/ Hash(Header("x-user")) app:81 x3 max 5, unix:/run/a x1 backup max 9"#,
+    );
+}
+
+#[test]
+fn a_site_with_its_own_listen_is_on_no_other() {
+    check(
+        r#"
+            [listen]
+            http = [8080, "127.0.0.1:8081"]
+            [[site]]
+            host = ["*", "*.example.com"]
+            listen = ["http://:8082", "127.0.0.1:8081"]
+            upstream = 3000
+            [[site]]
+            host = "a"
+            redirect = "https://example.com"
+        "#,
+        r#"listen [::]:8080 dual
+        listen 127.0.0.1:8081
+        listen [::]:8082 dual
+        site * [Any, Wildcard("example.com")] on [ListenerId(2), ListenerId(1)]
+        /: pool */ TwoChoices 127.0.0.1:3000 x1
+        site a [Exact("a")] on [ListenerId(0), ListenerId(1)]
+        /: 308 https://example.com keep true"#,
+    );
+}
+
+#[test]
+fn the_default_address_is_opened_only_for_a_site_that_needs_it() {
+    check(
+        "[[site]]\nhost = 'a'\nlisten = 8080\nredirect = { to = 'https://b/x', status = 302 }",
+        r#"listen [::]:8080 dual
+        site a [Exact("a")] on [ListenerId(0)]
+        /: 302 https://b/x keep false"#,
+    );
+}
+
+#[test]
+fn port_0_is_another_port_each_time() {
+    check(
+        "[listen]\nhttp = [':0', ':0']\n[[site]]\nhost = 'a'\nupstream = 1",
+        r#"listen [::]:0 dual
+        listen [::]:0 dual
+        site a [Exact("a")] on [ListenerId(0), ListenerId(1)]
+        /: pool a/ TwoChoices 127.0.0.1:1 x1"#,
+    );
+}
+
+#[test]
+fn pools_of_one_host_on_several_listeners_have_names_of_their_own() {
+    check(
+        "[[site]]\nhost = 'a'\nupstream = 1\nlisten = 81\n[[site]]\nhost = 'A.'\nupstream = 1\nlisten = 82",
+        r#"listen [::]:81 dual
+        listen [::]:82 dual
+        site a [Exact("a")] on [ListenerId(0)]
+        /: pool a/ TwoChoices 127.0.0.1:1 x1
+        site a [Exact("a")] on [ListenerId(1)]
+        /: pool a/#2 TwoChoices 127.0.0.1:1 x1"#,
+    );
+}
+
+#[test]
+fn a_byte_order_mark_and_line_ends_of_windows_are_no_matter() {
+    check(
+        "\u{feff}[[site]]\r\nhost = 'a'\r\nupstream = 1\r\n",
+        r#"listen [::]:80 dual
+        site a [Exact("a")] on [ListenerId(0)]
+        /: pool a/ TwoChoices 127.0.0.1:1 x1"#,
+    );
+}
+
+/// Every key of every table, with a value that is not its default.
+const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
+    (
+        &schema::TOP,
+        &[
+            ("cores", "cores = 2"),
+            ("admin", "admin = '/run/x'"),
+            ("trusted_proxies", "trusted_proxies = 'lan'"),
+            ("via", "via = true"),
+            ("drain_timeout", "drain_timeout = '1s'"),
+            ("listen", "listen.http = 81"),
+            ("limits", "limits.connections = 5"),
+            ("timeouts", "timeouts.head = '1s'"),
+            ("log", "log.format = 'json'"),
+            ("site", "site = [{ host = 'b', upstream = 1 }]"),
+        ],
+    ),
+    (&schema::LISTEN, &[("http", "listen.http = 81")]),
+    (
+        &schema::LIMITS,
+        &[
+            ("head_bytes", "limits.head_bytes = '8KiB'"),
+            ("header_count", "limits.header_count = 50"),
+            ("connections", "limits.connections = 5"),
+            ("connections_per_client", "limits.connections_per_client = 5"),
+            ("idle_per_server", "limits.idle_per_server = 0"),
+        ],
+    ),
+    (
+        &schema::TIMEOUTS,
+        &[
+            ("head", "timeouts.head = '1s'"),
+            ("idle", "timeouts.idle = '1s'"),
+            ("body_idle", "timeouts.body_idle = '1s'"),
+            ("tunnel_idle", "timeouts.tunnel_idle = '1s'"),
+            ("connect", "timeouts.connect = '1s'"),
+            ("first_byte", "timeouts.first_byte = '1s'"),
+            ("upstream_idle", "timeouts.upstream_idle = '1s'"),
+        ],
+    ),
+    (&schema::LOG, &[("format", "log.format = 'off'")]),
+    (
+        &schema::SITE,
+        &[
+            ("host", "site = [{ host = 'b', upstream = 3000 }]"),
+            ("listen", "site = [{ host = 'a', upstream = 3000, listen = 81 }]"),
+            ("route", "site = [{ host = 'a', route = [{ path = '/x', upstream = 3000 }] }]"),
+            ("upstream", "site = [{ host = 'a', upstream = 3001 }]"),
+            ("redirect", "site = [{ host = 'a', redirect = 'https://b' }]"),
+            ("strip_prefix", "site = [{ host = 'a', upstream = 3000, strip_prefix = true }]"),
+            ("max_body", "site = [{ host = 'a', upstream = 3000, max_body = '1MB' }]"),
+            ("request_id", "site = [{ host = 'a', upstream = 3000, request_id = true }]"),
+        ],
+    ),
+    (
+        &schema::ROUTE,
+        &[
+            ("path", "site = [{ host = 'a', route = { path = '/x', upstream = 3000 } }]"),
+            ("upstream", "site = [{ host = 'a', route = { upstream = 3001 } }]"),
+            ("redirect", "site = [{ host = 'a', route = { redirect = 'https://b' } }]"),
+            ("strip_prefix", "site = [{ host = 'a', route = { upstream = 3000, strip_prefix = true } }]"),
+            ("max_body", "site = [{ host = 'a', route = { upstream = 3000, max_body = '1MB' } }]"),
+            ("request_id", "site = [{ host = 'a', route = { upstream = 3000, request_id = true } }]"),
+        ],
+    ),
+    (
+        &schema::REDIRECT,
+        &[
+            ("to", "site = [{ host = 'a', redirect = { to = 'https://b' } }]"),
+            ("status", "site = [{ host = 'a', redirect = { to = 'https://c', status = 307 } }]"),
+        ],
+    ),
+    (
+        &schema::UPSTREAM,
+        &[
+            ("servers", "site = [{ host = 'a', upstream = { servers = [3001] } }]"),
+            ("balance", "site = [{ host = 'a', upstream = { servers = [3000], balance = 'ip_hash' } }]"),
+            ("hold", "site = [{ host = 'a', upstream = { servers = [3000], hold = '10s' } }]"),
+            ("queue", "site = [{ host = 'a', upstream = { servers = [3000], queue = 5 } }]"),
+            ("max_connections", "site = [{ host = 'a', upstream = { servers = [3000], max_connections = 5 } }]"),
+            ("eject_after", "site = [{ host = 'a', upstream = { servers = [3000], eject_after = 'never' } }]"),
+            ("eject_for", "site = [{ host = 'a', upstream = { servers = [3000], eject_for = '1s' } }]"),
+            ("eject_max", "site = [{ host = 'a', upstream = { servers = [3000], eject_max = '1m' } }]"),
+        ],
+    ),
+    (
+        &schema::SERVER,
+        &[
+            ("url", "site = [{ host = 'a', upstream = [{ url = 3001 }] }]"),
+            ("weight", "site = [{ host = 'a', upstream = [{ url = 3000, weight = 2 }] }]"),
+            ("backup", "site = [{ host = 'a', upstream = [{ url = 3000, backup = true }] }]"),
+            ("max_connections", "site = [{ host = 'a', upstream = [{ url = 3000, max_connections = 2 }] }]"),
+        ],
+    ),
+    (
+        &schema::BALANCE,
+        &[
+            ("header", "site = [{ host = 'a', upstream = { servers = [3000], balance = { header = 'x' } } }]"),
+            ("cookie", "site = [{ host = 'a', upstream = { servers = [3000], balance = { cookie = 'x' } } }]"),
+        ],
+    ),
+];
+
+#[test]
+fn every_key_has_an_effect() {
+    let site = "[[site]]\nhost = 'a'\nupstream = 3000\n";
+    let plain = load(site, "r.toml").config;
+    assert_eq!(KEYS.len(), schema::ALL.len());
+    for (schema, samples) in KEYS {
+        let keys: Vec<&str> = samples.iter().map(|(key, _)| *key).collect();
+        assert_eq!(keys, schema.keys, "{}", schema.name);
+        for (key, sample) in *samples {
+            let text = if sample.starts_with("site") { (*sample).to_owned() } else { format!("{sample}\n{site}") };
+            let loaded = load(&text, "r.toml");
+            assert!(loaded.config.is_some(), "{sample}: {:#?}", loaded.problems);
+            assert_ne!(loaded.config, plain, "{key} in {}: {sample}", schema.name);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What no text may do.
+
+use crate::config::load;
+use proptest::prelude::*;
+
+/// Texts that use every table, to be damaged.
+const SEEDS: &[&str] = &[
+    r#"
+cores = "0-2"
+trusted_proxies = ["lan", "10.0.0.0/8", "::ffff:1.2.3.4/100"]
+drain_timeout = "30s"
+[listen]
+http = [":80", "127.0.0.1:8080", "[::1]:80", 81]
+[limits]
+head_bytes = "64KiB"
+header_count = 100
+[timeouts]
+idle = "1h"
+[log]
+format = "json"
+[[site]]
+host = ["a", "*.b", "*", "http://ü.c"]
+route = [
+  { path = "/x/", strip_prefix = true, upstream = "unix:/run/app.sock" },
+  { path = "/y", redirect = { to = "https://x/é", status = 307 } },
+]
+[[site]]
+host = "d"
+listen = "http://:8081"
+upstream = { servers = [3000, { url = "app:1", weight = 2, backup = true }], balance = { cookie = "sid" }, hold = "1s" }
+[[site.route]]
+max_body = 0x10
+"#,
+    "server {\n  listen 80;\n  server_name a;\n  location / { proxy_pass http://x; }\n}\n- host: a\nhost = a:80 # x\n",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+
+    /// Damaged texts give a configuration or an error, and every problem can be shown.
+    #[test]
+    fn damaged_text_is_refused_with_a_reason_and_never_panics(
+        seed in 0..SEEDS.len(),
+        damages in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..12, "[a-z0-9 \\[\\]{}=\"'.,:/\n\r\t%*é\u{0}-]{0,3}"), 1..6),
+    ) {
+        let mut text: Vec<char> = SEEDS[seed].chars().collect();
+        for (at, removed, put) in damages {
+            let at = at.index(text.len() + 1);
+            let end = (at + removed).min(text.len());
+            text.splice(at..end, put.chars());
+        }
+        can_be_shown(&text.into_iter().collect::<String>())?;
+    }
+
+    #[test]
+    fn any_text_is_refused_with_a_reason_and_never_panics(text in any::<String>()) {
+        can_be_shown(&text)?;
+    }
+}
+
+fn can_be_shown(text: &str) -> Result<(), TestCaseError> {
+    let loaded = load(text, "r.toml");
+    let lines = text.split('\n').count();
+    prop_assert!(loaded.config.is_some() || !loaded.problems.is_empty());
+    for problem in &loaded.problems {
+        prop_assert!((1..=lines).contains(&problem.line));
+        prop_assert!(problem.column >= 1 && !problem.marked.is_empty());
+        let shown = problem.render("r.toml", false);
+        prop_assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+    }
+    Ok(())
+}

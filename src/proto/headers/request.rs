@@ -1,0 +1,162 @@
+//! The head of a request as it goes to a server.
+
+use super::client::AddressText;
+use super::{is_nominated, offered_protocols, prefix, write_field, write_number, write_via};
+use ringferry_parser::h1::{Fields, Known, Method, RequestBody, RequestHead, Target, Version, list};
+
+/// What the head of a forwarded request depends on besides the head received.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestCx<'a> {
+    /// The other end of the client's connection.
+    pub peer: &'a AddressText,
+    /// Who the client is; see [`client_address`](super::client_address).
+    pub client: &'a AddressText,
+    /// The peer's forwarding fields are believed and added to; else they are overwritten.
+    pub peer_is_trusted: bool,
+    /// The client's connection is encrypted.
+    pub secure: bool,
+    /// `Host` for a request that has none.
+    pub default_host: &'a str,
+    /// The prefix to remove from the path, as in `model::Route::path`.
+    pub strip_prefix: Option<&'a str>,
+    /// `X-Request-Id` for a request that has none.
+    pub request_id: Option<&'a [u8]>,
+    /// Whether `Via` is added.
+    pub via: bool,
+    /// Our name in `CDN-Loop`: a token that no other proxy has.
+    pub instance: &'a str,
+}
+
+/// Writes the complete head for the server, the blank line included. The body follows in the framing of `head.body`.
+pub fn write_request(head: &RequestHead<'_, '_>, cx: &RequestCx<'_>, out: &mut Vec<u8>) {
+    let host = head.host.map_or(cx.default_host, |host| host.text);
+    out.extend_from_slice(head.method_text.as_bytes());
+    out.push(b' ');
+    write_target(head, cx.strip_prefix, out);
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    write_field("Host", host.as_bytes(), out);
+
+    let has_id = write_end_to_end(head, cx, out);
+    write_connection(head, out);
+    match head.body {
+        RequestBody::None => {}
+        RequestBody::Length(length) => write_number(b"Content-Length: ", length, out),
+        RequestBody::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+    }
+    write_forwarding(&head.fields, host, cx, out);
+    if let Some(id) = cx.request_id.filter(|_| !has_id) {
+        write_field("X-Request-Id", id, out);
+    }
+    if cx.via {
+        write_via(head.version, out);
+    }
+    write_field("CDN-Loop", cx.instance.as_bytes(), out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the target in origin form, its bytes as received.
+fn write_target(head: &RequestHead<'_, '_>, strip: Option<&str>, out: &mut Vec<u8>) {
+    match head.target {
+        Target::Asterisk => return out.push(b'*'),
+        // RFC 9112 section 3.2.4: the last proxy turns this form into the asterisk.
+        Target::Absolute { path: "", query: None, .. } if head.method == Method::Options => return out.push(b'*'),
+        Target::Authority(_) => return out.extend_from_slice(head.target_text.as_bytes()),
+        Target::Origin { .. } | Target::Absolute { .. } => {}
+    }
+    let path = head.target.path();
+    let path = strip.and_then(|prefix| prefix::strip(path, prefix)).unwrap_or(path);
+    out.extend_from_slice(path.as_bytes());
+    if let Some(query) = head.target.query() {
+        out.push(b'?');
+        out.extend_from_slice(query.as_bytes());
+    }
+}
+
+/// Writes the fields that pass, in their order; whether `X-Request-Id` was one.
+fn write_end_to_end(head: &RequestHead<'_, '_>, cx: &RequestCx<'_>, out: &mut Vec<u8>) -> bool {
+    let mut has_id = false;
+    for field in head.fields.iter() {
+        match field.known {
+            // Written anew, from what the parser made of them.
+            Known::Host | Known::ContentLength => continue,
+            Known::XForwardedFor
+            | Known::XForwardedProto
+            | Known::XForwardedHost
+            | Known::XForwardedPrefix
+            | Known::Forwarded
+            | Known::XRealIp => continue,
+            Known::XForwardedPort | Known::XForwardedServer if !cx.peer_is_trusted => continue,
+            Known::Disguised => continue,
+            // An HTTP/1.0 client does not know what it asks for (RFC 9110 section 10.1.1).
+            Known::Expect if head.version == Version::H10 => continue,
+            known if known.is_hop_by_hop() => continue,
+            // Nobody may hide the way that a request has come.
+            Known::CdnLoop | Known::Via => {}
+            _ if head.connection.nominates && is_nominated(&head.fields, field.name) => continue,
+            Known::XRequestId => has_id = true,
+            _ => {}
+        }
+        write_field(field.name, field.value, out);
+    }
+    has_id
+}
+
+/// Writes what our own connection needs: an upgrade that is passed on, the readiness to take trailers.
+fn write_connection(head: &RequestHead<'_, '_>, out: &mut Vec<u8>) {
+    let is_trailers = |coding: &[u8]| coding.eq_ignore_ascii_case(b"trailers");
+    let te = head.connection.te && head.fields.all(Known::Te).flat_map(list).any(is_trailers);
+    let upgrade = offered_protocols(head).next().is_some();
+    out.extend_from_slice(match (upgrade, te) {
+        (false, false) => b"",
+        (true, false) => b"Connection: Upgrade\r\n",
+        (false, true) => b"Connection: TE\r\nTE: trailers\r\n",
+        (true, true) => b"Connection: Upgrade, TE\r\nTE: trailers\r\n",
+    });
+    if upgrade {
+        out.extend_from_slice(b"Upgrade: ");
+        write_list(offered_protocols(head), out);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Writes who asks, for which host, over what. A trusted peer's word is kept and added to.
+fn write_forwarding(fields: &Fields<'_, '_>, host: &str, cx: &RequestCx<'_>, out: &mut Vec<u8>) {
+    let believed = |known| fields.all(known).filter(|value| cx.peer_is_trusted && !value.is_empty());
+    let scheme: &[u8] = if cx.secure { b"https" } else { b"http" };
+
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    write_list(believed(Known::XForwardedFor).chain([cx.peer.as_bytes()]), out);
+    out.extend_from_slice(b"\r\n");
+    write_field("X-Forwarded-Proto", believed(Known::XForwardedProto).next().unwrap_or(scheme), out);
+    write_field("X-Forwarded-Host", believed(Known::XForwardedHost).next().unwrap_or(host.as_bytes()), out);
+    write_field("X-Real-IP", cx.client.as_bytes(), out);
+
+    out.extend_from_slice(b"Forwarded: ");
+    for element in believed(Known::Forwarded) {
+        out.extend_from_slice(element);
+        out.extend_from_slice(b", ");
+    }
+    out.extend_from_slice(b"for=");
+    cx.peer.write_as_node(out);
+    out.extend_from_slice(b";host=\"");
+    out.extend_from_slice(host.as_bytes());
+    out.extend_from_slice(b"\";proto=");
+    out.extend_from_slice(scheme);
+    out.extend_from_slice(b"\r\n");
+
+    let stripped = cx.strip_prefix.filter(|&prefix| prefix != "/").unwrap_or_default();
+    let outer = believed(Known::XForwardedPrefix).next().unwrap_or_default();
+    if !stripped.is_empty() || !outer.is_empty() {
+        out.extend_from_slice(b"X-Forwarded-Prefix: ");
+        out.extend_from_slice(outer.strip_suffix(b"/").unwrap_or(outer));
+        out.extend_from_slice(stripped.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn write_list<'a>(elements: impl Iterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+    for (index, element) in elements.enumerate() {
+        out.extend_from_slice(if index > 0 { b", " } else { b"" });
+        out.extend_from_slice(element);
+    }
+}

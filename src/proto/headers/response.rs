@@ -1,0 +1,116 @@
+//! The head of a response as it goes to the client.
+
+use super::{is_nominated, prefix, write_field, write_number, write_via};
+use ringferry_parser::h1::{Known, ResponseBody, ResponseHead, Version, list};
+
+/// What the head of a response depends on besides the head received.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseCx<'a> {
+    /// How the body is framed for the client; see [`client_framing`](crate::proto::h1::client_framing).
+    pub framing: ResponseBody,
+    /// Whether the client's connection stays open; see [`client_stays`](crate::proto::h1::client_stays).
+    pub keep_alive: bool,
+    /// The version that the client speaks.
+    pub client_version: Version,
+    /// `Date` for a response that has none, as an IMF-fixdate.
+    pub date: &'a [u8],
+    /// The prefix that was removed from the request's path, to be put back; as in `model::Route::path`.
+    pub strip_prefix: Option<&'a str>,
+    /// The host that the client asked, as received: absolute URLs of it get the prefix back too.
+    pub host: &'a str,
+    /// Whether `Via` is added.
+    pub via: bool,
+}
+
+/// Writes the complete head of a final response, the blank line included.
+pub fn write_response(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mut Vec<u8>) {
+    write_status_line(head, out);
+    let has_date = write_end_to_end(head, cx, out);
+    if !has_date {
+        write_field("Date", cx.date, out);
+    }
+    if cx.via {
+        write_via(head.version, out);
+    }
+    match (cx.framing, head.content_length) {
+        (ResponseBody::Length(length), _) => write_number(b"Content-Length: ", length, out),
+        (ResponseBody::Chunked, _) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        (ResponseBody::Close, _) => {}
+        // After HEAD and in a 304 it tells what a GET would get; a 204 must not have it (RFC 9110 section 8.6).
+        (ResponseBody::None, Some(length)) if head.status != 204 => write_number(b"Content-Length: ", length, out),
+        (ResponseBody::None, _) => {}
+    }
+    out.extend_from_slice(connection_field(cx.keep_alive, cx.client_version));
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the complete head of an interim response (1xx other than 101).
+pub fn write_interim(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mut Vec<u8>) {
+    write_status_line(head, out);
+    write_end_to_end(head, cx, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the complete head of a 101 that [may pass](crate::proto::h1::check_switch).
+pub fn write_switch(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mut Vec<u8>) {
+    write_status_line(head, out);
+    out.extend_from_slice(b"Connection: Upgrade\r\n");
+    for protocol in head.fields.all(Known::Upgrade).flat_map(list).filter(|protocol| !protocol.is_empty()) {
+        write_field("Upgrade", protocol, out);
+    }
+    write_end_to_end(head, cx, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The `Connection` field of a response of ours, where one is needed: the silent default is to stay for HTTP/1.1 and to
+/// close for HTTP/1.0, but old clients that asked want to hear it, and a proxy in front may.
+pub(in crate::proto) fn connection_field(keep_alive: bool, client: Version) -> &'static [u8] {
+    match (keep_alive, client) {
+        (false, _) => b"Connection: close\r\n",
+        (true, Version::H10) => b"Connection: keep-alive\r\n",
+        (true, Version::H11) => b"",
+    }
+}
+
+/// Our own version, whatever the client's: RFC 9110 section 6.2.
+fn write_status_line(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
+    let digit = |place: u16| b'0' + (head.status / place % 10) as u8;
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(&[digit(100), digit(10), digit(1), b' ']);
+    out.extend_from_slice(head.reason.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the fields that pass, in their order; whether `Date` was one.
+fn write_end_to_end(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mut Vec<u8>) -> bool {
+    let prefix = cx.strip_prefix.filter(|&prefix| prefix != "/");
+    let mut has_date = false;
+    for field in head.fields.iter() {
+        match (field.known, prefix) {
+            (Known::ContentLength, _) => continue,
+            (known, _) if known.is_hop_by_hop() => continue,
+            _ if head.connection.nominates && is_nominated(&head.fields, field.name) => continue,
+            (Known::Location, Some(prefix)) => {
+                write_changed(field.name, out, |out| prefix::write_location(field.value, prefix, cx.host, out));
+            }
+            (Known::Refresh, Some(prefix)) => {
+                write_changed(field.name, out, |out| prefix::write_refresh(field.value, prefix, cx.host, out));
+            }
+            (Known::SetCookie, Some(prefix)) => {
+                write_changed(field.name, out, |out| prefix::write_cookie(field.value, prefix, out));
+            }
+            (known, _) => {
+                has_date |= known == Known::Date;
+                write_field(field.name, field.value, out);
+            }
+        }
+    }
+    has_date
+}
+
+fn write_changed(name: &str, out: &mut Vec<u8>, write_value: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    write_value(out);
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,139 @@
+//! The loop that moves a body: receive, frame, send; receive again only once all of it is sent.
+
+use super::framer::{Chunks, Framer};
+use super::inbox::Inbox;
+use crate::proto::error::Cause;
+use ringferry_runtime::net::{Mode, Receiver, Stream};
+use ringferry_runtime::time::{Alarm, Elapsed};
+use ringferry_runtime::{Chunk, Group, Handle};
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+/// Where a body comes from.
+pub struct Source<'a> {
+    /// What has been received already.
+    pub inbox: &'a mut Inbox,
+    /// Where more comes from.
+    pub receiver: &'a mut Receiver,
+    /// Rings when nothing moves for `idle`.
+    pub alarm: &'a mut Alarm,
+    /// How long nothing may move.
+    pub idle: Duration,
+}
+
+/// Which end failed, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelayError {
+    /// The end that sends the body.
+    Source(Cause),
+    /// The end that it is for.
+    Sink(Cause),
+}
+
+/// A body of at most this many bytes follows its head within one buffer: a copy of it costs less than a second entry of
+/// a gathered send.
+const JOIN_BYTES_MAX: usize = 4096;
+
+/// Relays a body to its end. `head` is sent first, in one piece with what has already come of the body.
+pub async fn copy(
+    source: Source<'_>,
+    framer: &mut Framer,
+    sink: &Stream,
+    head: Option<Vec<u8>>,
+    handle: &Handle,
+) -> Result<(), RelayError> {
+    let Source { inbox, receiver, alarm, idle } = source;
+    let chunks = framer.take(inbox, handle).map_err(RelayError::Source)?;
+    let chunks = match head {
+        Some(head) => join_head(head, chunks, handle),
+        None => chunks,
+    };
+    send(chunks, sink, alarm, idle, handle).await?;
+    while !framer.is_done() {
+        let chunks = if receive(inbox, receiver, framer, alarm, idle, handle).await? {
+            framer.take(inbox, handle)
+        } else {
+            framer.end()
+        };
+        send(chunks.map_err(RelayError::Source)?, sink, alarm, idle, handle).await?;
+    }
+    Ok(())
+}
+
+/// Receives into `inbox`; false at the end of the stream.
+async fn receive(
+    inbox: &mut Inbox,
+    receiver: &mut Receiver,
+    framer: &Framer,
+    alarm: &mut Alarm,
+    idle: Duration,
+    handle: &Handle,
+) -> Result<bool, RelayError> {
+    let group = if framer.wants_large(SMALL) { Group::Body } else { Group::Head };
+    receiver.set_mode(Mode::Once(group));
+    alarm.set(idle);
+    match alarm.guard(pin!(receiver.recv())).await {
+        Ok(Ok(Some(lent))) => {
+            inbox.add(lent, handle);
+            Ok(true)
+        }
+        Ok(Ok(None)) => Ok(false),
+        Ok(Err(_)) => Err(RelayError::Source(Cause::Io)),
+        Err(Elapsed) => Err(RelayError::Source(Cause::TimedOut)),
+    }
+}
+
+/// What fits a small buffer does not take a large one.
+const SMALL: usize = 4096;
+
+/// Sends `chunks`, if there is anything in them.
+pub(super) async fn send(
+    chunks: Chunks,
+    sink: &Stream,
+    alarm: &mut Alarm,
+    idle: Duration,
+    handle: &Handle,
+) -> Result<(), RelayError> {
+    if chunks.iter().flatten().all(|chunk| chunk.is_empty()) {
+        give_back(chunks, handle);
+        return Ok(());
+    }
+    alarm.set(idle);
+    match alarm.guard(sink.send_all(chunks)).await {
+        Ok((result, chunks)) => {
+            give_back(chunks, handle);
+            result.map_err(|error| RelayError::Sink(cause(&error)))
+        }
+        Err(Elapsed) => Err(RelayError::Sink(Cause::TimedOut)),
+    }
+}
+
+fn cause(error: &io::Error) -> Cause {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Cause::Closed,
+        _ => Cause::Io,
+    }
+}
+
+/// Byte vectors that were sent serve again.
+pub(super) fn give_back(chunks: Chunks, handle: &Handle) {
+    for chunk in chunks.into_iter().flatten() {
+        if let Chunk::Bytes(bytes, _) = chunk {
+            handle.give_bytes(bytes);
+        }
+    }
+}
+
+fn join_head(mut head: Vec<u8>, chunks: Chunks, handle: &Handle) -> Chunks {
+    let body: usize = chunks.iter().flatten().map(|chunk| chunk.len()).sum();
+    if body <= JOIN_BYTES_MAX || chunks[2].is_some() {
+        for chunk in chunks.iter().flatten() {
+            head.extend_from_slice(chunk);
+        }
+        give_back(chunks, handle);
+        return [Some(head.into()), None, None];
+    }
+    let [first, second, _] = chunks;
+    [Some(head.into()), first, second]
+}

@@ -1,0 +1,13 @@
+//! Moving bytes from one connection to another: bodies within their framing, and tunnels without any.
+//!
+//! It knows framing and back-pressure; it knows no routes, no retries and no log.
+
+mod copy;
+mod framer;
+mod inbox;
+mod tunnel;
+
+pub use copy::{RelayError, Source, copy};
+pub use framer::{Framer, Output};
+pub use inbox::Inbox;
+pub use tunnel::{Tunnel, tunnel};

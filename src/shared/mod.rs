@@ -1,0 +1,17 @@
+//! What the two planes share, besides the immutable snapshot: bounded atomic cells and queues.
+//!
+//! A [`ServerCell`] holds what is true of a server for the whole process (connections in use, health, addresses) and
+//! outlives the snapshots that name it; [`CoreStats`] is what a core tells about itself; [`Command`] and [`Event`] go
+//! between the planes; [`Waiters`] are the requests that wait for a server. No I/O, no clock: time is an argument.
+
+mod messages;
+mod registry;
+mod server;
+mod stats;
+mod waiters;
+
+pub use messages::{Command, CoreLink, Event, Events, events};
+pub use registry::Registry;
+pub use server::{Health, InUse, LastError, Resolution, ServerCell, ServerKey};
+pub use stats::{CoreStats, Counter};
+pub use waiters::{QueueFull, Waiters, Waiting};

@@ -1,0 +1,87 @@
+//! The configuration in force, as both planes hold it: immutable, published whole.
+//!
+//! It knows no sockets' life and no runtime: listening sockets are made by `app` and only carried here, so that they
+//! stay open exactly as long as a snapshot needs them.
+
+use crate::health::Policy;
+use crate::model::{Config, ListenerId, PoolId};
+use crate::route::Table;
+use crate::shared::{Registry, ServerCell, Waiters};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// Everything that an exchange looks up.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts up with each snapshot of a process, from 1.
+    pub generation: u64,
+    /// As configured.
+    pub config: Config,
+    /// Hosts and paths, compiled.
+    pub table: Table,
+    /// The pools of `config`, with the state of their servers.
+    pub pools: Vec<SnapshotPool>,
+    /// The listeners of `config`, with their sockets.
+    pub listeners: Vec<Arc<Bound>>,
+    /// Our name in `CDN-Loop`, of this process alone.
+    pub instance: Arc<str>,
+}
+
+/// A pool and the state of its servers.
+#[derive(Debug)]
+pub struct SnapshotPool {
+    /// The servers of the pool, in order.
+    pub servers: Vec<Arc<ServerCell>>,
+    /// Requests that wait for one of them.
+    pub waiters: Arc<Waiters>,
+    /// When a server is ejected, and for how long.
+    pub policy: Policy,
+}
+
+/// An address that is listened on, one socket for each core.
+#[derive(Debug)]
+pub struct Bound {
+    /// Tells listeners apart over the life of the process: a listener that stays keeps its number.
+    pub key: u64,
+    /// As configured.
+    pub listener: crate::model::Listener,
+    /// The address in use: the port is never 0.
+    pub address: SocketAddr,
+    /// One for each core, in their order.
+    pub sockets: Vec<OwnedFd>,
+}
+
+impl Snapshot {
+    /// Joins a configuration with the state that outlives it.
+    pub fn new(
+        generation: u64,
+        config: Config,
+        listeners: Vec<Arc<Bound>>,
+        instance: Arc<str>,
+        registry: &mut Registry,
+    ) -> Snapshot {
+        debug_assert_eq!(config.listeners.len(), listeners.len());
+        let pools = config.pools.iter().map(|pool| SnapshotPool {
+            servers: pool.servers.iter().map(|server| registry.server(&pool.name, &server.address)).collect(),
+            waiters: registry.waiters(&pool.name),
+            policy: Policy {
+                eject_after: pool.eject_after,
+                eject_for_ms: pool.eject_for.as_millis() as u64,
+                eject_max_ms: pool.eject_max.as_millis() as u64,
+            },
+        });
+        let pools = pools.collect();
+        Snapshot { generation, table: Table::build(&config), pools, config, listeners, instance }
+    }
+
+    /// The listener with this key, if the configuration still has it.
+    pub fn listener(&self, key: u64) -> Option<ListenerId> {
+        self.listeners.iter().position(|bound| bound.key == key).map(|index| ListenerId(index as u32))
+    }
+
+    /// The pool of an id, as configured and as it is.
+    pub fn pool(&self, id: PoolId) -> (&crate::model::Pool, &SnapshotPool) {
+        (&self.config.pools[id.index()], &self.pools[id.index()])
+    }
+}

@@ -1,0 +1,174 @@
+//! The command line: verbs, what they print, and exit codes that scripts may rely on.
+
+use crate::support::{Origin, Proxy, WAIT, default_site, run_to_end, site};
+use std::net::{TcpListener, TcpStream};
+use std::process::Output;
+
+const GOOD: &str = "[listen]\nhttp = \"127.0.0.1:0\"\n[[site]]\nhost = \"a.test\"\nupstream = 3000\n";
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[track_caller]
+fn check(config: &str, args: &[&str], code: i32) -> Output {
+    let output = run_to_end(config, args);
+    assert_eq!(output.status.code(), Some(code), "{args:?}\n{}{}", stdout(&output), stderr(&output));
+    output
+}
+
+#[test]
+fn exit_codes_are_told_apart() {
+    check(GOOD, &["check", "-c", "ringferry.toml"], 0);
+    check("nonsense", &["check", "-c", "ringferry.toml"], 1);
+    check("nonsense", &["run", "-c", "ringferry.toml", "--admin", "a.sock"], 1);
+    check("", &["check", "-c", "missing.toml"], 1);
+    check("", &["run", "--no-such-flag"], 2);
+    check("", &["frobnicate"], 2);
+    check("", &["status", "--admin", "nobody.sock"], 4);
+    check("", &["reload", "--admin", "nobody.sock"], 4);
+    check("", &["--help"], 0);
+    check("", &["version"], 0);
+}
+
+#[test]
+fn check_reports_every_problem_with_its_place_and_a_hint() {
+    let config = "[[site]]\nhost = \"a.test\"\nupstrem = 3000\n\n[timeouts]\nhead = \"soon\"\n\n[[sit]]\n";
+    let output = check(config, &["check", "-c", "ringferry.toml"], 1);
+    let text = stdout(&output) + &stderr(&output);
+    for expect in ["ringferry.toml:3:1: error", "upstrem = 3000", "did you mean", "ringferry.toml:6:8: error", "sit"] {
+        assert!(text.contains(expect), "{expect:?} is not in\n{text}");
+    }
+    assert!(!text.contains('\u{1b}'), "no colours where nobody looks");
+}
+
+#[test]
+fn check_says_the_same_as_json() {
+    let output =
+        check("[[site]]\nhost = \"a.test\"\nupstrem = 3000\n", &["check", "-c", "ringferry.toml", "--json"], 1);
+    let problems: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(problems.to_string().contains("upstrem"), "{problems}");
+}
+
+#[test]
+fn explain_names_the_winner_and_why_the_others_lost() {
+    let config = r#"
+        [listen]
+        http = "127.0.0.1:8080"
+        [[site]]
+        host = "a.test"
+        route = [
+            { path = "/", upstream = 3001 },
+            { path = "/blog/", strip_prefix = true, upstream = 3002 },
+        ]
+        [[site]]
+        host = "*.test"
+        upstream = 3003
+    "#;
+    let explain = |url: &str, code: i32| stdout(&check(config, &["explain", url, "-c", "ringferry.toml"], code));
+    let text = explain("http://a.test:8080/blog/post", 0);
+    for expect in ["a.test", "/blog", "127.0.0.1:3002", "*.test"] {
+        assert!(text.contains(expect), "{expect:?} is not in\n{text}");
+    }
+    assert!(explain("http://b.test:8080/", 0).contains("127.0.0.1:3003"));
+    assert!(explain("http://unknown.example:8080/", 0).contains("421"));
+}
+
+#[test]
+fn version_and_help_are_for_people() {
+    let version = stdout(&check("", &["version"], 0));
+    assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+    let help = stdout(&check("", &["--help"], 0));
+    for verb in ["run", "check", "explain", "status", "reload", "proxy", "demo", "version"] {
+        assert!(help.contains(verb), "{verb}");
+        let text = stdout(&check("", &[verb, "--help"], 0));
+        assert!(text.contains("Usage") && text.lines().count() > 5, "{verb}: {text}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_names_its_holder() {
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap();
+    let config = format!("[listen]\nhttp = \"{address}\"\n[[site]]\nhost = \"*\"\nupstream = 3000\n");
+    let output = check(&config, &["run", "-c", "ringferry.toml", "--admin", "a.sock"], 3);
+    let text = stderr(&output);
+    assert!(text.contains(&address.to_string()), "{text}");
+    // It is this very process.
+    assert!(text.contains(&std::process::id().to_string()), "{text}");
+    // A second proxy on the same port is refused as well, although both would share it if they were asked to.
+    let origin = Origin::named("x");
+    let first = Proxy::to(&origin);
+    let config = format!("[listen]\nhttp = \"{}\"\n{}", first.address(), default_site(&origin));
+    let output = check(&config, &["run", "-c", "ringferry.toml", "--admin", "a.sock"], 3);
+    assert!(stderr(&output).contains("ringferry"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_admin_socket_in_use_is_not_taken_away() {
+    let origin = Origin::named("x");
+    let first = Proxy::to(&origin);
+    let admin = first.admin();
+    let config = format!("[listen]\nhttp = \"127.0.0.1:0\"\n{}", default_site(&origin));
+    let output = run_to_end(&config, &["run", "-c", "ringferry.toml", "--admin", admin.to_str().unwrap()]);
+    assert!(matches!(output.status.code(), Some(1..=3)), "{output:?}");
+    assert!(stderr(&output).contains("admin.sock"), "{output:?}");
+    assert!(first.status()["listeners"].is_array(), "the first one still answers there");
+}
+
+#[test]
+fn status_tells_what_is_going_on() {
+    let origin = Origin::named("x");
+    let proxy = Proxy::start_with(&site("a.test", &origin), &["--cores", "2"]);
+    for _ in 0..5 {
+        proxy.get("a.test", "/");
+    }
+    let status = proxy.status();
+    assert_eq!(status["cores"].as_array().map(Vec::len), Some(2), "{status:#}");
+    let listener = status["listeners"][0]["address"].as_str().unwrap_or_default().to_owned();
+    assert!(listener.ends_with(&proxy.address().to_string()), "{status:#}");
+    crate::support::wait_until("the requests are counted", || proxy.status()["totals"]["requests"] == 5);
+    let server = proxy.server(&origin.address().to_string());
+    assert!(server.is_object());
+    let text = stdout(&proxy.verb(&["status"]));
+    assert!(text.contains(&origin.address().to_string()), "{text}");
+}
+
+#[test]
+fn one_line_makes_a_proxy() {
+    let origin = Origin::named("one line");
+    let to = origin.address().port().to_string();
+    let proxy = Proxy::of_verb("", &["proxy", "--from", "127.0.0.1:0", "--to", &to]);
+    assert_eq!(proxy.get("any.test", "/").text(), "one line");
+    let proxy = Proxy::of_verb("", &["proxy", "--from", "127.0.0.1:0", "--to", &to, "--host", "a.test"]);
+    assert_eq!(proxy.get("a.test", "/").text(), "one line");
+    assert_eq!(proxy.get("b.test", "/").status(), 421);
+    let output = check("", &["proxy", "--from", "nonsense:port", "--to", "3000"], 2);
+    assert!(stderr(&output).contains("nonsense"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_demo_serves_three_sites_through_one_port() {
+    let demo = Proxy::of_verb("", &["demo", "--port", "0"]);
+    for host in ["blog.localhost", "files.localhost", "chat.localhost"] {
+        let page = demo.get(host, "/");
+        assert_eq!(page.status(), 200, "{host}");
+        assert!(page.text().to_ascii_lowercase().contains("<!doctype html>"), "{host}");
+    }
+    assert_eq!(demo.get("localhost", "/blog/").status(), 200);
+    let upload = "PUT /upload HTTP/1.1\r\nHost: files.localhost\r\nContent-Length: 5\r\n\r\n12345";
+    assert!(demo.exchange(upload).text().contains("5 bytes"));
+    let download = demo.get("files.localhost", "/file?size=1MiB");
+    assert_eq!(download.body.len(), 1 << 20);
+    let mut chat = ["one", "two"].map(|_| {
+        let stream = TcpStream::connect(demo.address()).unwrap();
+        stream.set_read_timeout(Some(WAIT)).unwrap();
+        tungstenite::client("ws://chat.localhost/ws", stream).unwrap().0
+    });
+    chat[0].send("hello".into()).unwrap();
+    while !chat[1].read().unwrap().into_text().unwrap().contains("hello") {}
+}

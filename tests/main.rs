@@ -1,0 +1,21 @@
+//! Behaviour of the whole program, seen from outside: real sockets, real clients, no external program.
+//!
+//! One module for each subject; `layers` reads the sources instead. What the single parts promise is tested beside
+//! their code.
+#![forbid(unsafe_code)]
+
+mod balance;
+mod bodies;
+mod cli;
+mod drain;
+mod errors;
+mod headers;
+mod http1;
+mod interim;
+mod layers;
+mod log;
+mod reload;
+mod routing;
+mod support;
+mod upstream;
+mod websocket;
