@@ -185,10 +185,13 @@ impl Core {
         // task; they end as well, since the ring does.
         inner.kernel.borrow_mut().submit_detached(Op::CancelAll);
         let give_up = inner.kernel.borrow().now() + SHUTDOWN_MAX;
-        while inner.kernel.borrow_mut().unfinished() > 0 && inner.kernel.borrow().now() < give_up {
+        while inner.kernel.borrow().unfinished() > 0 && inner.kernel.borrow().now() < give_up {
             inner.kernel.borrow_mut().wait(Some(SHUTDOWN_STEP), inner.now.get());
             inner.complete();
         }
+        // What needs no completion goes out before the ring does: messages to other cores.
+        inner.kernel.borrow_mut().wait(Some(Duration::ZERO), inner.now.get());
+        inner.complete();
         // It may hold a handle, which would keep all this alive.
         inner.on_panic.take();
     }

@@ -174,8 +174,8 @@ impl Kernel {
         }
     }
 
-    /// Entries that have not reached the kernel, and operations that it still has.
-    pub(crate) fn unfinished(&mut self) -> usize {
+    /// Operations that the kernel still has, and entries for which its queue has had no room.
+    pub(crate) fn unfinished(&self) -> usize {
         match self {
             Kernel::Uring(ring) => ring.unfinished(),
         }

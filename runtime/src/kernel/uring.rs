@@ -177,8 +177,8 @@ impl Uring {
         &self.groups[group as usize]
     }
 
-    pub(super) fn unfinished(&mut self) -> usize {
-        self.in_flight + self.backlog.len() + self.ring.submission().len()
+    pub(super) fn unfinished(&self) -> usize {
+        self.in_flight + self.backlog.len()
     }
 
     pub(super) fn messages(&self) -> u64 {
