@@ -15,3 +15,6 @@ pub(crate) use pool::Pool;
 pub use ring::Group;
 pub(crate) use ring::{BufferRing, GroupSettings};
 pub(crate) use starved::Ticket;
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,7 @@ fn a_dropped_connect_ends_and_closes_its_socket() {
                     turn().await;
                 }
             };
-            drop(race(give_up, async { drop(Stream::connect(&handle, address).await) }).await);
+            race(give_up, async { drop(Stream::connect(&handle, address).await) }).await;
             until(&handle, || handle.stats().operations == 0).await;
             // If the listener has got the connection all the same, it is one that has ended.
             if let Either::Left(accepted) = race(listener.accept(), async {
