@@ -1,6 +1,6 @@
 //! Received buffers: exhaustion, fairness, and what happens to those that nobody waits for.
 
-use super::support::{on_core, pair, soon, turn, until};
+use super::support::{on_core, pair, soon, turn, turns, until};
 use ringferry_runtime::net::Mode;
 use ringferry_runtime::{Either, Group, Handle, Lent, join, race};
 use std::net::Shutdown;
@@ -34,9 +34,7 @@ fn a_receive_that_finds_no_buffer_goes_on_when_one_comes_back() {
         assert_eq!(handle.stats().head_buffers_lent, 8);
         let release = async {
             // The receive is parked by then; giving one buffer back lets it go on.
-            for _ in 0..4 {
-                turn().await;
-            }
+            turns(&handle, 4).await;
             held.pop();
             held
         };
@@ -91,33 +89,25 @@ fn a_buffer_that_comes_back_reaches_the_one_who_can_use_it() {
             gone.send(b"gone".as_slice(), true).await.0.unwrap();
             ended.shutdown(Shutdown::Write).await.unwrap();
             talks.send(b"ping".as_slice(), true).await.0.unwrap();
-            let waits = async move {
+            let core = handle.clone();
+            handle.spawn(async move {
                 let mut receiver = gone_server.receiver(Mode::Once(group));
-                drop(race(receiver.recv(), patience(6)).await);
-            };
-            handle.spawn(waits);
-            turn().await;
-            turn().await;
+                drop(race(receiver.recv(), turns(&core, 8)).await);
+            });
+            turns(&handle, 2).await;
             let second = handle.spawn_joinable(async move {
                 ended_server.receiver(Mode::Once(group)).recv().await.unwrap().is_none()
             });
-            turn().await;
-            turn().await;
+            turns(&handle, 2).await;
             let third = handle.spawn_joinable(async move {
                 talks_server.receiver(Mode::Once(group)).recv().await.unwrap().unwrap()[..] == b"ping"[..]
             });
-            patience(10).await;
+            turns(&handle, 12).await;
             held.pop();
             assert_eq!(soon(&handle, third).await, Some(true));
             assert_eq!(soon(&handle, second).await, Some(true));
         }
     });
-}
-
-async fn patience(turns: usize) {
-    for _ in 0..turns {
-        turn().await;
-    }
 }
 
 #[test]
@@ -128,9 +118,9 @@ fn a_starved_receive_goes_on_in_the_task_that_asked_last() {
         client.send(b"ping".as_slice(), true).await.0.unwrap();
         let mut receiver = server.receiver(Mode::Stream);
         // It starves in this task, and moves into another.
-        assert!(matches!(race(receiver.recv(), patience(4)).await, Either::Right(())));
+        assert!(matches!(race(receiver.recv(), turns(&handle, 4)).await, Either::Right(())));
         let moved = handle.spawn_joinable(async move { receiver.recv().await.unwrap().unwrap()[..] == b"ping"[..] });
-        patience(4).await;
+        turns(&handle, 4).await;
         drop(held);
         assert_eq!(soon(&handle, moved).await, Some(true));
     });
@@ -147,12 +137,13 @@ fn many_connections_share_few_buffers_of_either_group() {
                     client.send(vec![n; 200_000], true).await.0.unwrap();
                     client.shutdown(Shutdown::Write).await.unwrap();
                 });
+                let core = handle.clone();
                 tasks.push(handle.spawn_joinable(async move {
                     let mut receiver = server.receiver(mode);
                     let mut count = 0;
                     while let Some(lent) = receiver.recv().await.unwrap() {
                         // Held for a turn, as by a sink that is not at once done with it.
-                        turn().await;
+                        turn(&core).await;
                         assert!(lent.iter().all(|byte| *byte == n));
                         count += lent.len();
                     }
@@ -184,7 +175,7 @@ fn a_reader_that_takes_nothing_does_not_keep_the_rings_buffers() {
             });
             stuck.push(reader);
         }
-        patience(200).await;
+        turns(&handle, 200).await;
         let lent = || handle.stats().body_buffers_lent;
         until(&handle, || lent() <= 2).await;
         // A good client goes on beside them.

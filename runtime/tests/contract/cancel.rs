@@ -1,6 +1,6 @@
 //! Cancelling races with what comes: no byte and no connection is lost by it.
 
-use super::support::{listener, on_core, outsider, pair, soon, turn};
+use super::support::{listener, on_core, outsider, pair, soon, turn, turns};
 use ringferry_runtime::net::{Mode, Stream};
 use ringferry_runtime::{Either, Group, join, race};
 use std::net::Shutdown;
@@ -47,7 +47,7 @@ fn a_receive_that_is_given_up_again_and_again_loses_no_byte() {
             let mut got = Vec::new();
             for n in 0..100u8 {
                 client.send(vec![n], true).await.0.unwrap();
-                if let Either::Left(bytes) = race(receiver.recv(), turn()).await {
+                if let Either::Left(bytes) = race(receiver.recv(), turn(&handle)).await {
                     got.extend_from_slice(&bytes.unwrap().unwrap());
                 }
             }
@@ -64,17 +64,16 @@ fn connections_that_nobody_fetches_wait_in_the_backlog_and_are_not_lost() {
     on_core(|handle| async move {
         let (mut listener, address) = listener(&handle);
         // Armed, and then left alone.
-        drop(race(listener.accept(), turn()).await);
+        drop(race(listener.accept(), turn(&handle)).await);
         // A few at a time until it is held back, then more than the completion queue takes at once.
         let mut clients = Vec::new();
         for _ in 0..15 {
             clients.extend((0..10).map(|_| outsider(address)));
-            turn().await;
-            turn().await;
+            turns(&handle, 2).await;
         }
         assert!(handle.stats().completions < 100, "accepts without end");
         clients.extend((0..150).map(|_| outsider(address)));
-        turn().await;
+        turn(&handle).await;
         for n in 0..clients.len() {
             let accepted = soon(&handle, listener.accept()).await;
             let stream = Stream::from_owned(&handle, accepted.unwrap_or_else(|error| panic!("{n}: {error}")));
@@ -91,7 +90,7 @@ fn a_stream_that_nobody_reads_is_ended_and_goes_on_when_it_is_read_again() {
         receiver.arm();
         for n in 0..100u8 {
             client.send(vec![n], true).await.0.unwrap();
-            turn().await;
+            turn(&handle).await;
         }
         assert!(handle.stats().head_buffers_lent <= 2, "unread bytes hold the ring's buffers");
         let mut got = Vec::new();

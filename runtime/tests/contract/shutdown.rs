@@ -1,6 +1,6 @@
 //! The end of a core, and of tasks that panic, with operations in flight.
 
-use super::support::{core, ends, listener, on_core, pair, turn, until};
+use super::support::{core, ends, listener, on_core, pair, turn, turns, until};
 use ringferry_runtime::net::{Mode, Stream};
 use ringferry_runtime::time::Sleep;
 use ringferry_runtime::{Group, Handle, mailbox};
@@ -53,12 +53,10 @@ async fn occupy(handle: &Handle) {
 
 #[test]
 fn a_core_ends_with_everything_in_flight() {
-    for turns in [0, 1, 5] {
+    for given in [0, 1, 5] {
         on_core(|handle| async move {
             occupy(&handle).await;
-            for _ in 0..turns {
-                turn().await;
-            }
+            turns(&handle, given).await;
         });
     }
 }
@@ -74,7 +72,7 @@ fn what_is_kept_outside_of_tasks_ends_with_the_core_too() {
                 let (client, server) = pair(&handle).await;
                 let mut receiver = server.receiver(Mode::Stream);
                 receiver.arm();
-                turn().await;
+                turn(&handle).await;
                 (client, receiver)
             }
         })
@@ -119,7 +117,7 @@ fn a_task_spawned_while_the_core_ends_is_dropped() {
             let _guard = guard;
             std::future::pending::<()>().await;
         });
-        turn().await;
+        turn(&handle).await;
     });
     assert!(dropped.get() > 1);
 }
@@ -128,11 +126,12 @@ fn a_task_spawned_while_the_core_ends_is_dropped() {
 fn a_panic_in_a_task_ends_its_operations() {
     on_core(|handle| async move {
         let (client, server) = pair(&handle).await;
+        let core = handle.clone();
         let task = handle.spawn_joinable(async move {
             let mut receiver = server.receiver(Mode::Stream);
             receiver.arm();
             let _send = server.send(vec![1; 1 << 20], true);
-            turn().await;
+            turn(&core).await;
             panic!("a bug");
         });
         assert_eq!(task.await, None::<()>);
@@ -163,7 +162,7 @@ fn a_panic_in_a_destructor_while_the_core_ends_hurts_nobody() {
         handle.spawn(async move {
             drop(server.receiver(Mode::Stream).recv().await);
         });
-        turn().await;
+        turn(&handle).await;
         drop(kept);
     });
 }

@@ -40,14 +40,18 @@ pub(crate) async fn pair(handle: &Handle) -> (Stream, Stream) {
     (client, server)
 }
 
-/// Lets one turn pass.
-pub(crate) async fn turn() {
-    let mut passed = false;
+/// Lets the core go round once: all that was submitted is handed over, and what is complete has been told.
+pub(crate) async fn turn(handle: &Handle) {
+    turns(handle, 1).await;
+}
+
+/// See [`turn`].
+pub(crate) async fn turns(handle: &Handle, count: u64) {
+    let until = handle.stats().turns + count;
     poll_fn(|cx| {
-        if passed {
+        if handle.stats().turns >= until {
             return Poll::Ready(());
         }
-        passed = true;
         cx.waker().wake_by_ref();
         Poll::Pending
     })
@@ -59,7 +63,7 @@ pub(crate) async fn until(handle: &Handle, what: impl Fn() -> bool) {
     let began = handle.clock();
     while !what() {
         assert!(handle.clock().since(began) < Duration::from_secs(20), "did not happen");
-        turn().await;
+        turn(handle).await;
     }
 }
 

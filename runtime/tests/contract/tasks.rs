@@ -94,14 +94,14 @@ fn wakes_from_other_threads_reach_every_task_however_many_there_are() {
             })
             .collect();
         while wakers.lock().unwrap().len() < TASKS {
-            turn().await;
+            turn(&handle).await;
         }
         // The core is busy meanwhile.
         let stop = Rc::new(Cell::new(false));
-        let stopped = stop.clone();
+        let (stopped, core) = (stop.clone(), handle.clone());
         handle.spawn(async move {
             while !stopped.get() {
-                turn().await;
+                turn(&core).await;
             }
         });
         let threads: Vec<_> = (0..3)
