@@ -67,11 +67,15 @@ pub(crate) async fn until(handle: &Handle, what: impl Fn() -> bool) {
     }
 }
 
-/// `future`, which has to be ready in time.
+/// `future`, which has to be ready in time. The alarm is set later than that: on its way it ends the core's sleep now
+/// and then, and must not be what saves a future that nobody woke.
 pub(crate) async fn soon<F: Future>(handle: &Handle, future: F) -> F::Output {
+    let began = handle.clock();
     let mut alarm = Alarm::new(handle);
     alarm.set(Duration::from_secs(20));
-    alarm.guard(pin!(future)).await.expect("hangs")
+    let output = alarm.guard(pin!(future)).await.expect("hangs");
+    assert!(handle.clock().since(began) < Duration::from_secs(12), "was not woken");
+    output
 }
 
 /// Whether the other end has gone, by a FIN or a reset.
