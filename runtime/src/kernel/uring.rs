@@ -322,3 +322,6 @@ fn send_flags(wait: bool) -> i32 {
     // now comes back at once instead of keeping the chunk with the kernel.
     libc::MSG_NOSIGNAL | if wait { libc::MSG_WAITALL } else { libc::MSG_DONTWAIT }
 }
+
+#[cfg(test)]
+mod tests;
