@@ -22,6 +22,20 @@ fn a_panic_ends_its_task_and_nothing_else() {
 }
 
 #[test]
+fn a_panic_report_may_use_the_core() {
+    on_core(|handle| async move {
+        let core = handle.clone();
+        handle.on_panic(move |_| {
+            core.spawn(async {});
+            core.on_panic(|_| ());
+            assert_eq!(core.stats().panics, 1);
+        });
+        assert_eq!(handle.spawn_joinable(async { panic!("a bug") }).await, None::<()>);
+        turn(&handle).await;
+    });
+}
+
+#[test]
 fn messages_from_another_thread_wake_a_sleeping_core() {
     on_core(|_| async move {
         let (sender, mut mailbox) = mailbox::channel(4);
