@@ -28,3 +28,8 @@ pub use crate::driver::Stats;
 pub use crate::kernel::KernelError;
 pub use crate::sys::listener::{BindError, bind_tcp, is_taken};
 pub use crate::task::{Either, JoinHandle, join, race};
+
+/// Random bits for identifiers; not for keys.
+pub fn random() -> u64 {
+    sys::clock::random_u64()
+}

@@ -2,8 +2,8 @@
 //!
 //! What is a problem is decided in `config`; only the look-up of names is done here, because `config` does no I/O.
 
-use super::pending::{Loaded, Problem, Severity, load};
 use super::{CheckArgs, Exit, complain, say, source};
+use crate::config::{Loaded, Problem, Severity, load};
 use crate::model::{Config, ServerAddress};
 use serde_json::{Value, json};
 use std::net::ToSocketAddrs;

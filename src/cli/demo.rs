@@ -2,8 +2,9 @@
 //!
 //! The proxy runs from a configuration file like any other, written here where the user can read and copy it.
 
-use super::pending::{self, Boot};
+use super::boot::serve;
 use super::{DemoArgs, Exit, complain, say, source};
+use crate::app::Boot;
 use crate::demo;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
@@ -31,9 +32,7 @@ pub(super) fn demo(args: DemoArgs) -> Exit {
     };
     say(introduction(port, &file, &text));
     let exit = match source::config(&file) {
-        Ok(config) => {
-            pending::run(Boot { config, file: Some(file.clone()), cores: None, admin: args.admin, quiet: false })
-        }
+        Ok(config) => serve(Boot { config, file: Some(file.clone()), cores: None, admin: args.admin, quiet: false }),
         Err(exit) => exit,
     };
     // The text stays on the screen; only the file goes.

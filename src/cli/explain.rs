@@ -3,10 +3,11 @@
 //! Only reads the URL, picks the listener that its port leads to, and words the answer; which site and route win is
 //! decided in `route`.
 
-use super::pending::{Explanation, Verdict, normalised, route_explain};
 use super::{Exit, ExplainArgs, complain, say, source};
 use crate::model::{Action, Balance, Config, HashKey, ListenerId, Route, RouteId, Server};
-use hyper::Uri;
+use crate::route::{self, Explanation, NoRoute, Table, Verdict};
+use ringferry_parser::host::{self, Authority};
+use ringferry_parser::path::{self, Suspicious};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -26,55 +27,93 @@ pub(super) fn explain(args: ExplainArgs) -> Exit {
     Exit::Ok
 }
 
+/// Several addresses may have the port; the one where a site answers says most, then the one that has the host.
 fn explanation(config: &Config, url: &str) -> Result<Explanation, String> {
     let asked = Asked::parse(url)?;
-    let listeners = asked.listeners(config)?;
-    let path = normalised(&asked.path)?;
-    let mut all = listeners.into_iter().map(|listener| route_explain(config, listener, &asked.host, &path));
-    let first = all.next().expect("there is a listener for the port, or an error instead");
-    // Several addresses with one port: the one where a site answers says most.
-    Ok(if first.outcome.is_ok() { first } else { all.find(|other| other.outcome.is_ok()).unwrap_or(first) })
+    let mut scratch = Vec::new();
+    let path = path::normalize(&asked.path, &mut scratch).map_err(|why| format!("{url}: {}", refused(why)))?;
+    let table = Table::build(config);
+    let explain = |listener| route::explain(&table, config, listener, &asked.host, asked.path.as_bytes(), path);
+    let explanations = asked.listeners(config).into_iter().map(explain);
+    let best = explanations.min_by_key(|explanation| match explanation.outcome {
+        Ok(_) => 0,
+        Err(NoRoute::Path | NoRoute::Ambiguous) => 1,
+        Err(NoRoute::Host) => 2,
+    });
+    best.ok_or_else(|| {
+        let addresses: Vec<_> = config.listeners.iter().map(|listener| listener.address.to_string()).collect();
+        format!("{url}: nothing listens on port {}; write the port of one of {}", asked.port(), addresses.join(", "))
+    })
+}
+
+/// Why the proxy answers 400 before it looks for a route.
+fn refused(why: Suspicious) -> &'static str {
+    match why {
+        Suspicious::Relative => "the path is refused with 400; it begins with a slash",
+        Suspicious::BadPercent => {
+            "the path is refused with 400: a % without two hexadecimal digits; write %25 for the sign itself"
+        }
+        Suspicious::Nul => "the path is refused with 400: no application expects %00; remove it",
+    }
 }
 
 /// What a URL asks for.
 #[derive(Debug, PartialEq)]
 struct Asked {
-    /// Lower case, without a trailing dot.
+    /// In the spelling that routing compares.
     host: String,
-    /// As written; a client would use 80 without it.
+    /// As written.
     port: Option<u16>,
-    /// Without the query.
+    /// As a client sends it, without the query.
     path: String,
 }
 
 impl Asked {
     fn parse(url: &str) -> Result<Asked, String> {
-        let whole = if url.contains("://") { url.into() } else { format!("http://{url}") };
-        let uri: Uri =
-            whole.parse().map_err(|error| format!("{url}: {error}; write it like http://example.com/path"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            scheme => return Err(format!("{url}: this version serves http:// only, not {}://", scheme.unwrap_or(""))),
+        let wrong = |why: &str| format!("{url}: {why}");
+        let scheme = url.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?', '#']));
+        let rest = match scheme {
+            Some((scheme, rest)) if !scheme.eq_ignore_ascii_case("http") => {
+                return Err(wrong(&format!("this version serves http:// only; write http://{rest}")));
+            }
+            Some((_, rest)) => rest,
+            None => url,
+        };
+        // The fragment stays with the client.
+        let sent = rest.split('#').next().unwrap_or_default();
+        let (authority, target) = sent.split_at(sent.find(['/', '?']).unwrap_or(sent.len()));
+        // A colon without a port is what remains of `http:/example.com`.
+        let parsed = Authority::parse(authority.as_bytes()).ok().filter(|_| !authority.ends_with(':'));
+        let Some(Authority { host, port, .. }) = parsed else {
+            let hint = match authority {
+                _ if !authority.is_ascii() => "write the xn-- form of the host, as `dig` shows it",
+                _ if authority.contains('@') => "remove what stands before the @, which no client sends here",
+                _ if authority.matches(':').count() > 1 => "an IPv6 address is written http://[::1]:8080/path",
+                _ => "write it like http://example.com:8080/path",
+            };
+            return Err(wrong(&format!("{authority:?} is not a host, with a port or without; {hint}")));
+        };
+        if let Some(odd) = target.chars().find(|c| !c.is_ascii_graphic()) {
+            let encoded: String = odd.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02X}")).collect();
+            return Err(wrong(&format!("a URL with {odd:?} is refused with 400; clients send it as {encoded}")));
         }
-        let host = uri.host().unwrap_or("").to_ascii_lowercase();
-        Ok(Asked { host: host.trim_end_matches('.').into(), port: uri.port_u16(), path: uri.path().into() })
+        let path = target.split('?').next().filter(|path| !path.is_empty()).unwrap_or("/");
+        let host = host::normalize(host, &mut [0; host::HOST_BYTES_MAX]).to_owned();
+        Ok(Asked { host, port, path: path.to_owned() })
+    }
+
+    /// The port that a client connects to.
+    fn port(&self) -> u16 {
+        self.port.unwrap_or(80)
     }
 
     /// The listeners that a client could reach. Without a port in the URL, and with nothing on 80, that is all of
     /// them: something in front of the machine may lead from 80 to any port.
-    fn listeners(&self, config: &Config) -> Result<Vec<ListenerId>, String> {
+    fn listeners(&self, config: &Config) -> Vec<ListenerId> {
         let ids = || (0..).map(ListenerId).zip(&config.listeners);
-        let wanted = self.port.unwrap_or(80);
         let on_port: Vec<_> =
-            ids().filter(|(_, listener)| listener.address.port() == wanted).map(|(id, _)| id).collect();
-        if !on_port.is_empty() {
-            return Ok(on_port);
-        }
-        let addresses: Vec<_> = config.listeners.iter().map(|listener| listener.address.to_string()).collect();
-        match self.port {
-            None if !addresses.is_empty() => Ok(ids().map(|(id, _)| id).collect()),
-            _ => Err(format!("nothing listens on port {wanted}; the listeners are {}", addresses.join(", "))),
-        }
+            ids().filter(|(_, listener)| listener.address.port() == self.port()).map(|(id, _)| id).collect();
+        if on_port.is_empty() && self.port.is_none() { ids().map(|(id, _)| id).collect() } else { on_port }
     }
 }
 
@@ -140,7 +179,7 @@ fn as_json(config: &Config, explanation: &Explanation) -> Value {
         json!({ "site": candidate.name, "route": route, "wins": wins, "why": candidate.verdict.to_string() })
     });
     let candidates = candidates.collect::<Vec<_>>();
-    let asked = json!({ "listener": explanation.listener, "host": explanation.host, "path": explanation.path });
+    let asked = json!({ "listener": explanation.listener, "host": explanation.host, "path": explanation.path, "normalised": explanation.normalised });
     let answer = match &explanation.outcome {
         Ok(found) => json!({
             "site": config.sites[found.site.index()].name,
@@ -153,83 +192,4 @@ fn as_json(config: &Config, explanation: &Explanation) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{Listener, Pool, PoolId, Redirect, ServerAddress};
-
-    #[test]
-    fn a_url_is_read_as_a_client_would() {
-        let check = |url, host: &str, port, path: &str| {
-            assert_eq!(Asked::parse(url), Ok(Asked { host: host.into(), port, path: path.into() }), "{url}");
-        };
-        check("http://Blog.Example.com./a%2Fb/?q=1#top", "blog.example.com", None, "/a%2Fb/");
-        check("http://example.com", "example.com", None, "/");
-        check("example.com/x", "example.com", None, "/x");
-        check("localhost:8080", "localhost", Some(8080), "/");
-        check("http://[::1]:80/", "[::1]", Some(80), "/");
-        for wrong in ["https://example.com/", "http://", "http://a b/", ""] {
-            assert!(Asked::parse(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn the_port_of_a_url_leads_to_its_listeners() {
-        let listener = |address: &str| Listener { address: address.parse().unwrap(), dual_stack: false };
-        let config = |addresses: &[&str]| Config {
-            listeners: addresses.iter().map(|address| listener(address)).collect(),
-            ..Config::default()
-        };
-        let check = |url, addresses: &[&str], expect: Option<&[u32]>| {
-            let found = Asked::parse(url).unwrap().listeners(&config(addresses)).ok();
-            assert_eq!(found, expect.map(|ids| ids.iter().copied().map(ListenerId).collect()), "{url}");
-        };
-        let both = ["127.0.0.1:80", "[::1]:80", "0.0.0.0:8080"];
-        check("http://a/", &both, Some(&[0, 1]));
-        check("http://a:8080/", &both, Some(&[2]));
-        check("http://a:81/", &both, None);
-        check("http://a/", &["0.0.0.0:8080"], Some(&[0]));
-        check("http://a:80/", &["0.0.0.0:8080"], None);
-    }
-
-    #[test]
-    fn the_answer_says_what_is_done_with_the_request() {
-        let server = |port, weight, backup| Server {
-            address: ServerAddress::Ip(([127, 0, 0, 1], port).into()),
-            weight,
-            backup,
-            max_connections: None,
-        };
-        let pool = |servers| Pool {
-            name: "a".into(),
-            servers,
-            balance: Balance::LeastConn,
-            hold: None,
-            queue: 0,
-            eject_after: 0,
-            eject_for: Default::default(),
-            eject_max: Default::default(),
-        };
-        let config = Config {
-            pools: vec![pool(vec![server(1, 1, false)]), pool(vec![server(1, 3, false), server(2, 1, true)])],
-            ..Config::default()
-        };
-        let check = |action, strip_prefix, max_body, expect: &[&str]| {
-            let route = Route { path: "/x".into(), action, strip_prefix, max_body, request_id: false };
-            assert_eq!(actions(&config, &route), expect);
-        };
-        check(Action::Proxy(PoolId(0)), false, None, &["forwards to 127.0.0.1:1"]);
-        check(
-            Action::Proxy(PoolId(1)),
-            true,
-            Some(10),
-            &[
-                "cuts /x off the path, says so in X-Forwarded-Prefix: /x",
-                "refuses request bodies of more than 10 bytes (413)",
-                "forwards to one of 127.0.0.1:1 (weight 3), 127.0.0.1:2 (backup), chosen by least_conn",
-            ],
-        );
-        let redirect = |keep_path| Action::Redirect(Redirect { to: "https://b".into(), keep_path, status: 308 });
-        check(redirect(false), false, None, &["redirects to https://b (308)"]);
-        check(redirect(true), false, None, &["redirects to https://b and the path and query asked for (308)"]);
-    }
-}
+mod tests;

@@ -4,13 +4,16 @@
 //! Nothing here knows HTTP, sockets or the runtime: verbs end in `config`, `route`, `app` or the admin socket.
 
 mod admin_path;
+mod ask;
+mod boot;
 mod check;
 mod demo;
 mod explain;
-mod pending;
 mod proxy;
+mod reload;
 mod run;
 mod source;
+mod status;
 mod version;
 
 use crate::model::Cores;
@@ -27,8 +30,8 @@ pub fn main() -> Exit {
         Verb::Run(args) => run::run(args),
         Verb::Check(args) => check::check(args),
         Verb::Explain(args) => explain::explain(args),
-        Verb::Status(args) => pending::status(&args.admin.path(), args.json),
-        Verb::Reload(args) => pending::reload(&args.admin.path(), args.dry_run, args.json),
+        Verb::Status(args) => status::status(&args.admin.path(), args.json),
+        Verb::Reload(args) => reload::reload(&args.admin.path(), args.dry_run, args.json),
         Verb::Proxy(args) => proxy::proxy(args),
         Verb::Demo(args) => demo::demo(args),
         Verb::Version => version::version(),
@@ -124,7 +127,7 @@ struct RunArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// Use the first N processors, or these (`0-2`, `0,2`), whatever the file says
-    #[arg(long, value_name = "N", value_parser = pending::parse_cores)]
+    #[arg(long, value_name = "N", value_parser = crate::config::parse_cores)]
     cores: Option<Cores>,
     #[command(flatten)]
     admin: AdminArg,

@@ -2,8 +2,10 @@
 //!
 //! The arguments become a configuration text, which the user sees and which then takes the way of every other one.
 
-use super::pending::{self, Boot, Loaded, load};
+use super::boot::serve;
 use super::{Exit, ProxyArgs, say, source};
+use crate::app::Boot;
+use crate::config::{Loaded, load};
 
 pub(super) fn proxy(args: ProxyArgs) -> Exit {
     let text = config_text(&args.from, &args.to, &args.host);
@@ -11,7 +13,7 @@ pub(super) fn proxy(args: ProxyArgs) -> Exit {
     let Loaded { config, problems } = load(&text, NAME);
     source::print(&problems, NAME);
     match config {
-        Some(config) => pending::run(Boot { config, file: None, cores: None, admin: args.admin, quiet: false }),
+        Some(config) => serve(Boot { config, file: None, cores: None, admin: args.admin, quiet: false }),
         // What is wrong with the text was typed as an argument.
         None => Exit::Usage,
     }

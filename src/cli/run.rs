@@ -1,7 +1,8 @@
 //! `ringferry run`: serve the sites of a configuration file.
 
-use super::pending::{self, Boot};
+use super::boot::serve;
 use super::{Exit, RunArgs, source};
+use crate::app::Boot;
 
 pub(super) fn run(args: RunArgs) -> Exit {
     let config = match source::config(&args.config.file) {
@@ -9,5 +10,5 @@ pub(super) fn run(args: RunArgs) -> Exit {
         Err(exit) => return exit,
     };
     let admin = Some(args.admin.path_or(config.admin.as_deref()));
-    pending::run(Boot { config, file: Some(args.config.file), cores: args.cores, admin, quiet: args.quiet })
+    serve(Boot { config, file: Some(args.config.file), cores: args.cores, admin, quiet: args.quiet })
 }

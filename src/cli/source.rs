@@ -1,7 +1,7 @@
 //! From a file or a text to a configuration, with its problems printed: the first step of most verbs.
 
-use super::pending::{Loaded, Problem, load};
 use super::{Exit, complain};
+use crate::config::{Loaded, Problem, load};
 use crate::model::Config;
 use std::io::{self, IsTerminal};
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! What can be typed, and what it means.
 
 use super::*;
+use crate::{config, demo};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
@@ -48,6 +49,29 @@ fn what_cannot_be_meant_is_a_usage_error() {
     check("ringferry proxy --from :80", "MissingRequiredArgument 2");
     check("ringferry explain", "MissingRequiredArgument 2");
     check("ringferry demo --port 70000", "ValueValidation 2");
+}
+
+#[test]
+fn every_configuration_that_we_show_is_a_good_one() {
+    #[track_caller]
+    fn check(text: &str, sites: usize) {
+        let loaded = config::load(text, "shown.toml");
+        assert_eq!(loaded.problems, [], "{text}");
+        assert_eq!(loaded.config.map(|config| config.sites.len()), Some(sites), "{text}");
+    }
+    let readme = include_str!("../../README.md");
+    let blocks: Vec<_> = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 1);
+    check(blocks[0], 3);
+
+    let at = |port| ([127, 0, 0, 1], port).into();
+    let sites = demo::DemoSites { blog: at(3001), files: at(3002), chat: at(3003) };
+    check(&demo::config_text(8080, true, &sites), 4);
+    check(&demo::config_text(8080, false, &sites), 4);
+
+    check(&proxy::config_text(":8080", "3000", "*"), 1);
+    check(&proxy::config_text(":80", "app.lan:8123", "home.example.com"), 1);
+    check(&proxy::config_text("127.0.0.1:8080", "unix:/run/app.sock", "*"), 1);
 }
 
 #[test]

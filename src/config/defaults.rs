@@ -67,6 +67,10 @@ pub(super) const QUEUE: usize = 1_000;
 pub(super) const QUEUE_MAX: usize = 100_000;
 /// One failure is chance, two may be; three in a row are a server that is down.
 pub(super) const EJECT_AFTER: u32 = 3;
+/// A server without another beside it is never ejected: nothing is won where requests have nowhere else to go, and
+/// three errors of one page would make 503 of all the others. It is ejected as others are where the file asks for it
+/// (an `eject_` key), or for requests to wait meanwhile (`hold`): a server is waited for once it counts as down.
+pub(super) const EJECT_AFTER_ALONE: u32 = 0;
 /// An application restarts within it.
 pub(super) const EJECT_FOR: Duration = Duration::from_secs(10);
 /// However long a server was down, it is found again within it.

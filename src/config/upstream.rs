@@ -22,19 +22,29 @@ impl<'t> Read<'t> for Pool {
         };
         let servers = servers(list, max_connections, problems);
         let hold: Option<At<Duration>> = table.get("hold", problems);
+        let held = hold.as_ref().map(|hold| hold.value).filter(|hold| !hold.is_zero());
         let queue = table.number("queue", 0..=defaults::QUEUE_MAX, problems);
         let eject_max: Option<At<Duration>> = table.get("eject_max", problems);
         // Of the two, the one that was written pulls the default of the other along.
         let longest = eject_max.as_ref().map_or(defaults::EJECT_FOR, |max| max.value);
         let eject_for = table.wait("eject_for", defaults::EJECT_FOR.min(longest), problems);
+        let eject_after: Option<At<EjectAfter>> = table.get("eject_after", problems);
+        let balance = table.get_or("balance", Balance::default(), problems);
+        let plain = pool(servers?);
+        // See `defaults::EJECT_AFTER_ALONE`.
+        let ejects = held.is_some() || table.item("eject_for").is_some() || table.item("eject_max").is_some();
         let read = Pool {
-            balance: table.get_or("balance", Balance::default(), problems),
-            hold: hold.as_ref().map(|hold| hold.value).filter(|hold| !hold.is_zero()),
-            queue: queue.as_ref().map_or(defaults::QUEUE, |queue| queue.value),
-            eject_after: table.get_or("eject_after", EjectAfter(defaults::EJECT_AFTER), problems).0,
+            balance,
+            hold: held,
+            queue: queue.as_ref().map_or(plain.queue, |queue| queue.value),
+            eject_after: match eject_after {
+                Some(written) => written.value.0,
+                None if ejects => defaults::EJECT_AFTER,
+                None => plain.eject_after,
+            },
             eject_for,
             eject_max: eject_max.as_ref().map_or(defaults::EJECT_MAX.max(eject_for), |max| max.value),
-            ..pool(servers?)
+            ..plain
         };
         match (&hold, &queue) {
             (Some(hold), _) if hold.value.is_zero() => {
@@ -54,13 +64,14 @@ impl<'t> Read<'t> for Pool {
 }
 
 fn pool(servers: Vec<Server>) -> Pool {
+    let eject_after = if servers.len() == 1 { defaults::EJECT_AFTER_ALONE } else { defaults::EJECT_AFTER };
     Pool {
         name: String::new(),
         servers,
         balance: Balance::default(),
         hold: None,
         queue: defaults::QUEUE,
-        eject_after: defaults::EJECT_AFTER,
+        eject_after,
         eject_for: defaults::EJECT_FOR,
         eject_max: defaults::EJECT_MAX,
     }

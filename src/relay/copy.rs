@@ -35,17 +35,18 @@ pub enum RelayError {
 /// a gathered send.
 const JOIN_BYTES_MAX: usize = 4096;
 
-/// Relays a body to its end. `head` is sent first, in one piece with what has already come of the body.
+/// Relays a body to its end. `head` is sent first, in one piece with what has already come of the body; it is still
+/// there after an error if nothing was sent.
 pub async fn copy(
     source: Source<'_>,
     framer: &mut Framer,
     sink: &Stream,
-    head: Option<Vec<u8>>,
+    head: &mut Option<Vec<u8>>,
     handle: &Handle,
 ) -> Result<(), RelayError> {
     let Source { inbox, receiver, alarm, idle } = source;
     let chunks = framer.take(inbox, handle).map_err(RelayError::Source)?;
-    let chunks = match head {
+    let chunks = match head.take() {
         Some(head) => join_head(head, chunks, handle),
         None => chunks,
     };
@@ -88,7 +89,7 @@ async fn receive(
 const SMALL: usize = 4096;
 
 /// Sends `chunks`, if there is anything in them.
-pub(super) async fn send(
+pub async fn send(
     chunks: Chunks,
     sink: &Stream,
     alarm: &mut Alarm,
@@ -117,7 +118,7 @@ fn cause(error: &io::Error) -> Cause {
 }
 
 /// Byte vectors that were sent serve again.
-pub(super) fn give_back(chunks: Chunks, handle: &Handle) {
+fn give_back(chunks: Chunks, handle: &Handle) {
     for chunk in chunks.into_iter().flatten() {
         if let Chunk::Bytes(bytes, _) = chunk {
             handle.give_bytes(bytes);

@@ -36,7 +36,7 @@ enum Input {
 
 /// How the body is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
+enum Output {
     /// In the framing in which it comes.
     Same,
     /// In chunks, though it comes without.

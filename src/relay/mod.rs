@@ -7,7 +7,7 @@ mod framer;
 mod inbox;
 mod tunnel;
 
-pub use copy::{RelayError, Source, copy};
-pub use framer::{Framer, Output};
+pub use copy::{RelayError, Source, copy, send};
+pub use framer::{Chunks, Framer};
 pub use inbox::Inbox;
 pub use tunnel::{Tunnel, tunnel};

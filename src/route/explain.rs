@@ -12,8 +12,10 @@ pub struct Explanation {
     pub listener: String,
     /// The host asked for.
     pub host: String,
-    /// The path asked for.
+    /// The path asked for, as received.
     pub path: String,
+    /// Its normal form, which the route is chosen by.
+    pub normalised: String,
     /// The answer, as a request would get it.
     pub outcome: Result<Found, NoRoute>,
     /// Every route of the chosen site and every other site, in the order of the configuration.
@@ -38,6 +40,10 @@ pub struct Candidate {
 pub enum Verdict {
     /// It answers.
     Wins,
+    /// It would answer by the path as received, and another by the normal form, or none.
+    WinsAsReceived,
+    /// It would answer by the normal form of the path, and another by the path as received, or none.
+    WinsNormalised,
     /// Its path matches, and a longer one does too.
     ShorterPrefix,
     /// Its path is not a prefix of the request's in whole segments.
@@ -50,9 +56,16 @@ pub enum Verdict {
     OtherListener,
 }
 
-/// Explains the answer of [`Table::find`] for the same arguments. `table` was built from `config`.
-pub fn explain(table: &Table, config: &Config, listener: ListenerId, host: &str, path: &[u8]) -> Explanation {
-    let outcome = table.find(listener, host, path);
+/// Explains the answer of [`Table::find_agreeing`] for the same arguments. `table` was built from `config`.
+pub fn explain(
+    table: &Table,
+    config: &Config,
+    listener: ListenerId,
+    host: &str,
+    as_received: &[u8],
+    normalised: &[u8],
+) -> Explanation {
+    let outcome = table.find_agreeing(listener, host, as_received, normalised);
     let here: Vec<SiteId> = table.sites(listener, host).collect();
     let elsewhere: Vec<SiteId> =
         (0..config.listeners.len() as u32).map(ListenerId).flat_map(|other| table.sites(other, host)).collect();
@@ -63,14 +76,16 @@ pub fn explain(table: &Table, config: &Config, listener: ListenerId, host: &str,
             candidates.push(Candidate { site: id, name: site.name.clone(), route, verdict });
         };
         if here.first() == Some(&id) {
-            let matching: Vec<RouteId> = table.routes(id, path).collect();
+            let raw_choice = table.routes(id, as_received).last();
+            let matching: Vec<RouteId> = table.routes(id, normalised).collect();
             for route in site.route_ids() {
-                let verdict = if matching.last() == Some(&route) {
-                    Verdict::Wins
-                } else if matching.contains(&route) {
-                    Verdict::ShorterPrefix
-                } else {
-                    Verdict::OtherPath
+                let by_normal_form = matching.last() == Some(&route);
+                let verdict = match outcome {
+                    Err(NoRoute::Ambiguous) if by_normal_form => Verdict::WinsNormalised,
+                    Err(NoRoute::Ambiguous) if raw_choice == Some(route) => Verdict::WinsAsReceived,
+                    _ if by_normal_form => Verdict::Wins,
+                    _ if matching.contains(&route) => Verdict::ShorterPrefix,
+                    _ => Verdict::OtherPath,
                 };
                 candidate(Some((route, config.routes[route.index()].path.clone())), verdict);
             }
@@ -85,7 +100,8 @@ pub fn explain(table: &Table, config: &Config, listener: ListenerId, host: &str,
     Explanation {
         listener: config.listeners[listener.index()].address.to_string(),
         host: host.to_owned(),
-        path: String::from_utf8_lossy(path).into_owned(),
+        path: String::from_utf8_lossy(as_received).into_owned(),
+        normalised: String::from_utf8_lossy(normalised).into_owned(),
         outcome,
         candidates,
     }
@@ -94,6 +110,9 @@ pub fn explain(table: &Table, config: &Config, listener: ListenerId, host: &str,
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}{} on {}", self.host, self.path, self.listener)?;
+        if self.normalised != self.path {
+            writeln!(f, "  in normal form: {}", self.normalised)?;
+        }
         if let Err(reason) = self.outcome {
             writeln!(f, "  no route: {reason}")?;
         }
@@ -123,6 +142,8 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Verdict::Wins => "answers",
+            Verdict::WinsAsReceived => "the path as sent chooses it",
+            Verdict::WinsNormalised => "the normal form of the path chooses it",
             Verdict::ShorterPrefix => "matches, but a longer path wins",
             Verdict::OtherPath => "another path",
             Verdict::LessSpecificHost => "matches, but a more specific host wins",

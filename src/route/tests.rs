@@ -181,7 +181,10 @@ fn an_explanation_names_the_winner_and_why_the_others_lost() {
          1   | a.example.com *.com | /",
     );
     let table = Table::build(&config);
-    let explanation = explain(&table, &config, ListenerId(0), "a.example.com", b"/blog/y");
+    let explain = |listener, host, path: &str| {
+        explain(&table, &config, ListenerId(listener), host, path.as_bytes(), path.as_bytes())
+    };
+    let explanation = explain(0, "a.example.com", "/blog/y");
     assert_eq!(name(&config, explanation.outcome), "a.example.com /blog");
     assert_eq!(
         explanation.candidates.iter().map(|Candidate { verdict, .. }| *verdict).collect::<Vec<_>>(),
@@ -210,9 +213,45 @@ fn an_explanation_names_the_winner_and_why_the_others_lost() {
 "
     );
 
-    let nothing = explain(&table, &config, ListenerId(1), "c.example.org", b"/");
+    let nothing = explain(1, "c.example.org", "/");
     assert_eq!(nothing.outcome, Err(NoRoute::Host));
     assert!(nothing.to_string().contains("no route: no site has this host (421)"));
+}
+
+#[test]
+fn an_explanation_of_an_ambiguous_path_names_both_choices() {
+    #[track_caller]
+    fn check(as_received: &str, normalised: &str, expect: &str) {
+        let config = config("0 | a | /open /open/admin /other");
+        let table = Table::build(&config);
+        let explained =
+            explain(&table, &config, ListenerId(0), "a", as_received.as_bytes(), normalised.as_bytes()).to_string();
+        assert_eq!(explained.lines().map(str::trim).collect::<Vec<_>>(), expect.lines().collect::<Vec<_>>());
+    }
+    let (a, b) = ("a/open/%61dmin on 0.0.0.0:80", "a/open/../x on 0.0.0.0:80");
+    let no_route = "no route: the path as sent and its normal form choose different routes (400)";
+    check(
+        "/open/%61dmin",
+        "/open/admin",
+        &format!(
+            "{a}\nin normal form: /open/admin\n{no_route}\nsite a, route /open: the path as sent chooses it\n\
+             site a, route /open/admin: the normal form of the path chooses it\nsite a, route /other: another path"
+        ),
+    );
+    check(
+        "/open/../x",
+        "/x",
+        &format!(
+            "{b}\nin normal form: /x\n{no_route}\nsite a, route /open: the path as sent chooses it\n\
+             site a, route /open/admin: another path\nsite a, route /other: another path"
+        ),
+    );
+    check(
+        "/open/%78",
+        "/open/x",
+        "a/open/%78 on 0.0.0.0:80\nin normal form: /open/x\nsite a, route /open: answers\n\
+         site a, route /open/admin: another path\nsite a, route /other: another path",
+    );
 }
 
 #[test]
@@ -227,7 +266,7 @@ fn the_table_answers_as_a_search_through_all_sites_would() {
             let path = format!("/{}{}", random_name(&mut rng, "/", 4), ["", "/"][rng.below(2) as usize]);
             let expect = search(&config, listener, &host, &path);
             assert_eq!(table.find(listener, &host, path.as_bytes()), expect, "seed {seed}: {listener:?} {host}{path}");
-            let explained = explain(&table, &config, listener, &host, path.as_bytes());
+            let explained = explain(&table, &config, listener, &host, path.as_bytes(), path.as_bytes());
             let winner = explained.candidates.iter().find(|c| c.verdict == Verdict::Wins);
             assert_eq!(winner.and_then(|c| c.route.as_ref()).map(|r| r.0), expect.ok().map(|found| found.route));
         }

@@ -12,6 +12,6 @@ mod waiters;
 
 pub use messages::{Command, CoreLink, Event, Events, events};
 pub use registry::Registry;
-pub use server::{Health, InUse, LastError, Resolution, ServerCell, ServerKey};
+pub use server::{InUse, LastError, Resolution, ServerCell, ServerKey};
 pub use stats::{CoreStats, Counter};
 pub use waiters::{QueueFull, Waiters, Waiting};

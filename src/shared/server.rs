@@ -1,11 +1,13 @@
 //! What is true of one server for the whole process, whichever core or snapshot asks.
 
 use super::Waiters;
+use crate::health;
 use crate::model::ServerAddress;
 use arc_swap::{ArcSwap, Guard};
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
@@ -19,16 +21,18 @@ pub struct ServerKey {
     pub address: ServerAddress,
 }
 
-/// Where the name of a server leads now.
+/// Where to connect to reach a server, now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolution {
-    /// It leads nowhere, and never has: the server cannot be tried.
+    /// Its name leads nowhere, and never has: it cannot be tried.
     Unresolved {
         /// For the log and for `status`.
         why: String,
     },
     /// To try in this order; never empty.
     Addresses(Box<[SocketAddr]>),
+    /// To a unix socket.
+    Unix(PathBuf),
 }
 
 /// The last failure of a server.
@@ -47,7 +51,7 @@ pub struct ServerCell {
     /// What `key.address` reads like, for logs.
     pub name: String,
     /// Whether it is up, judged by what exchanges saw of it.
-    pub health: Health,
+    pub health: health::State,
     /// Requests sent to it since it is known.
     pub requests: AtomicU64,
     /// Tries that failed, since it is known.
@@ -56,28 +60,28 @@ pub struct ServerCell {
     pub waiters: Arc<Waiters>,
     in_use: AtomicU32,
     resolution: ArcSwap<Resolution>,
-    look_up: Notify,
+    look_up: Arc<Notify>,
     last_error: Mutex<Option<LastError>>,
 }
 
 impl ServerCell {
     /// A server that nobody has tried yet. Only a name needs to be resolved.
     pub(super) fn new(key: ServerKey, waiters: Arc<Waiters>) -> ServerCell {
-        let resolution = match key.address {
-            ServerAddress::Ip(address) => Resolution::Addresses([address].into()),
+        let resolution = match &key.address {
+            ServerAddress::Ip(address) => Resolution::Addresses([*address].into()),
             ServerAddress::Name { .. } => Resolution::Unresolved { why: "not looked up yet".to_owned() },
-            ServerAddress::Unix(_) => Resolution::Unresolved { why: "a unix socket has no address".to_owned() },
+            ServerAddress::Unix(path) => Resolution::Unix(path.clone()),
         };
         ServerCell {
             name: key.address.to_string(),
             key,
-            health: Health::default(),
+            health: health::State::default(),
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             waiters,
             in_use: AtomicU32::new(0),
             resolution: ArcSwap::from_pointee(resolution),
-            look_up: Notify::new(),
+            look_up: Arc::default(),
             last_error: Mutex::new(None),
         }
     }
@@ -107,14 +111,16 @@ impl ServerCell {
         self.waiters.wake_all();
     }
 
-    /// Asks the control plane to resolve the name again soon, since its addresses do not answer. Cheap to repeat.
+    /// Asks the control plane to resolve the name again soon: its addresses do not answer, or there are none. Cheap
+    /// to repeat, and without effect where there is no name.
     pub fn look_up_again(&self) {
         self.look_up.notify_one();
     }
 
-    /// Waits for [`ServerCell::look_up_again`].
-    pub async fn look_up_wanted(&self) {
-        self.look_up.notified().await;
+    /// Waits for [`ServerCell::look_up_again`] without keeping the cell alive.
+    pub fn look_up_wanted(&self) -> impl Future<Output = ()> + use<> {
+        let look_up = Arc::clone(&self.look_up);
+        async move { look_up.notified().await }
     }
 
     /// Counts a try that failed and remembers why.
@@ -150,13 +156,6 @@ impl<C: Deref<Target = ServerCell>> Drop for InUse<C> {
         debug_assert!(before > 0);
         self.cell.waiters.wake_one();
     }
-}
-
-/// Passive health, until `health::State` takes its place.
-#[derive(Debug, Default)]
-pub struct Health {
-    /// Failures in a row.
-    pub failures: AtomicU32,
 }
 
 #[cfg(test)]

@@ -33,6 +33,11 @@ impl Handle {
         handle
     }
 
+    /// Wakes every task: something that all of them look at has changed.
+    pub fn wake_all(&self) {
+        self.0.queue.wake_all();
+    }
+
     /// The time of this turn.
     pub fn now(&self) -> Instant {
         self.0.now.get()

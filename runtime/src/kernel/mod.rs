@@ -217,6 +217,10 @@ impl Kernel {
         socket::local(fd)
     }
 
+    pub(crate) fn reset_on_close(&mut self, fd: RawDescriptor) {
+        socket::reset_on_close(fd);
+    }
+
     pub(crate) fn close(&mut self, fd: RawDescriptor) {
         drop(socket::own(fd));
     }

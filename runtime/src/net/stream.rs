@@ -63,6 +63,11 @@ impl Stream {
         op::shutdown(&self.descriptor, how).await
     }
 
+    /// Makes the close a reset (RFC 9293 section 3.10.4): what was not yet sent is thrown away, and the peer is told.
+    pub fn reset(&self) {
+        self.descriptor.handle().kernel().reset_on_close(self.descriptor.raw());
+    }
+
     /// Waits for poll(2) events.
     pub async fn ready(&self, events: u32) -> io::Result<u32> {
         op::ready(&self.descriptor, events).await

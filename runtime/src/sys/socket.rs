@@ -54,6 +54,13 @@ pub(crate) fn address(to: SocketAddr) -> SockAddr {
     SockAddr::from(to)
 }
 
+/// A close resets the connection. A socket that is no TCP socket is closed as always.
+pub(crate) fn reset_on_close(fd: RawFd) {
+    with(fd, |socket| {
+        let _ = socket.set_linger(Some(Duration::ZERO));
+    });
+}
+
 /// Takes ownership of a descriptor that the kernel has just made.
 pub(crate) fn own(fd: RawFd) -> OwnedFd {
     // SAFETY: `fd` is the result of an accept that nobody has looked at yet, or of the one owner (`net::Descriptor`)

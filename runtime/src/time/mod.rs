@@ -7,3 +7,8 @@ mod wheel;
 pub use alarm::{Alarm, Elapsed, Sleep};
 pub use instant::Instant;
 pub(crate) use wheel::{Key, Wheel};
+
+/// The clock that cores use, for threads that have none.
+pub fn monotonic() -> Instant {
+    crate::sys::clock::monotonic()
+}

@@ -146,6 +146,29 @@ fn pools_of_one_host_on_several_listeners_have_names_of_their_own() {
 }
 
 #[test]
+fn a_server_alone_is_ejected_only_where_that_was_asked_for() {
+    #[track_caller]
+    fn check(upstream: &str, expect: u32) {
+        let loaded = load(&format!("[[site]]\nhost = 'a'\nupstream = {upstream}"), "r.toml");
+        assert_eq!(loaded.problems, []);
+        assert_eq!(loaded.config.map(|config| config.pools[0].eject_after), Some(expect), "{upstream}");
+    }
+    check("3000", 0);
+    check("[3000]", 0);
+    check("{ servers = 3000, max_connections = 5 }", 0);
+    check("[3000, 3001]", 3);
+    check("[3000, { url = 3001, backup = true }]", 3);
+    check("{ servers = [3000, 3001] }", 3);
+    check("{ servers = [3000, 3001], eject_after = 'never' }", 0);
+    // Asked for, by its own key or by one that has no other sense.
+    check("{ servers = 3000, eject_after = 5 }", 5);
+    check("{ servers = 3000, eject_for = '5s' }", 3);
+    check("{ servers = 3000, eject_max = '5s' }", 3);
+    check("{ servers = 3000, hold = '5s' }", 3);
+    check("{ servers = 3000, hold = '5s', eject_after = 0 }", 0);
+}
+
+#[test]
 fn a_byte_order_mark_and_line_ends_of_windows_are_no_matter() {
     check(
         "\u{feff}[[site]]\r\nhost = 'a'\r\nupstream = 1\r\n",
@@ -235,7 +258,7 @@ const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
             ("hold", "site = [{ host = 'a', upstream = { servers = [3000], hold = '10s' } }]"),
             ("queue", "site = [{ host = 'a', upstream = { servers = [3000], queue = 5 } }]"),
             ("max_connections", "site = [{ host = 'a', upstream = { servers = [3000], max_connections = 5 } }]"),
-            ("eject_after", "site = [{ host = 'a', upstream = { servers = [3000], eject_after = 'never' } }]"),
+            ("eject_after", "site = [{ host = 'a', upstream = { servers = [3000], eject_after = 5 } }]"),
             ("eject_for", "site = [{ host = 'a', upstream = { servers = [3000], eject_for = '1s' } }]"),
             ("eject_max", "site = [{ host = 'a', upstream = { servers = [3000], eject_max = '1m' } }]"),
         ],

@@ -1,0 +1,98 @@
+//! The threads of the data plane: on which processors, and started all or none.
+
+use super::Failure;
+use crate::control::Core;
+use crate::limit::{Clients, Gate};
+use crate::listen::Peer;
+use crate::log::LogQueue;
+use crate::model::Cores;
+use crate::shared::{CoreStats, Events};
+use crate::snapshot::Snapshot;
+use crate::worker::Worker;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use ringferry_runtime::{CoreThread, available_cpus, mailbox, spawn_pinned};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+/// What all cores share.
+pub(super) struct Shared {
+    pub(super) clients: Arc<Clients>,
+    pub(super) connections: Arc<Gate>,
+    pub(super) events: Events,
+    pub(super) log: LogQueue,
+    pub(super) snapshot: Arc<Snapshot>,
+}
+
+/// Commands that a core has not read.
+const COMMANDS: usize = 16;
+/// Connections that a core was handed and has not taken over.
+const HANDED: usize = 256;
+
+/// Every connection is a descriptor, two with its server: as many as the system lets us have.
+pub(super) fn raise_descriptor_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// The processors to run on.
+pub(super) fn choose(cores: &Cores) -> Result<Vec<usize>, Failure> {
+    let available = available_cpus();
+    let chosen = match cores {
+        Cores::All => available,
+        Cores::Count(count) if *count > available.len() => {
+            let have = available.len();
+            return Err(Failure::Configuration(format!(
+                "cores: {count} are asked for, this process may use {have}; write a number from 1 to {have}"
+            )));
+        }
+        Cores::Count(count) => available.into_iter().take(*count).collect(),
+        Cores::List(list) => {
+            if let Some(missing) = list.iter().find(|cpu| !available.contains(cpu)) {
+                return Err(Failure::Configuration(format!(
+                    "cores: processor {missing} is not there or not allowed; this process may use {available:?}"
+                )));
+            }
+            list.clone()
+        }
+    };
+    Ok(chosen)
+}
+
+/// Starts a core on each processor. Returns the threads, and how to command them.
+pub(super) fn start(cpus: &[usize], shared: Shared) -> Result<(Vec<CoreThread<()>>, Vec<Core<Snapshot>>), Failure> {
+    let stats: Vec<_> = cpus.iter().map(|_| Arc::new(CoreStats::default())).collect();
+    let (handed_in, handed_out): (Vec<_>, Vec<_>) = cpus.iter().map(|_| mailbox::channel(HANDED)).unzip();
+    let (mut threads, mut cores) = (Vec::new(), Vec::new());
+    for (core, handed) in handed_out.into_iter().enumerate() {
+        let (commands, command_queue) = mailbox::channel(COMMANDS);
+        let others = (0..cpus.len()).filter(|other| *other != core);
+        let worker = Worker {
+            core,
+            stats: stats[core].clone(),
+            clients: shared.clients.clone(),
+            connections: shared.connections.clone(),
+            events: shared.events.clone(),
+            log: shared.log.sink(shared.snapshot.config.log.format),
+            snapshot: shared.snapshot.clone(),
+            commands: command_queue,
+            handed,
+            peers: others
+                .map(|other| Peer { core: other, stats: stats[other].clone(), mailbox: handed_in[other].clone() })
+                .collect(),
+        };
+        let (started, outcome) = sync_channel(1);
+        let thread = spawn_pinned(format!("core-{core}"), cpus[core], move || worker.run(&started))
+            .map_err(|error| Failure::Resource(format!("cannot start a thread for core {core}: {error}")))?;
+        match outcome.recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(Failure::Resource(error.to_string())),
+            Err(_) => return Err(Failure::Resource(format!("core {core} ended as it started; this is a bug"))),
+        }
+        threads.push(thread);
+        cores.push(Core { link: Box::new(move |command| commands.send(command).is_ok()), stats: stats[core].clone() });
+    }
+    Ok((threads, cores))
+}

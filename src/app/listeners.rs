@@ -1,0 +1,90 @@
+//! Listening sockets: those that stay are kept as they are, new ones are made.
+
+use super::Failure;
+use super::holder::holder;
+use crate::model::Listener;
+use crate::snapshot::Bound;
+use ringferry_runtime::{BindError, bind_tcp, is_taken};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+/// Makes the sockets of `wanted`, in order, taking over what `current` has of them. All new addresses are tried before
+/// the first is bound, so that a failure leaves nothing behind.
+pub(super) fn bind(
+    wanted: &[Listener],
+    current: &[Arc<Bound>],
+    cores: usize,
+    next_key: &mut u64,
+) -> Result<Vec<Arc<Bound>>, Failure> {
+    let mut current: Vec<_> = current.iter().collect();
+    let kept = wanted.iter().map(|listener| {
+        let place = current.iter().position(|bound| bound.listener == *listener)?;
+        Some(current.remove(place).clone())
+    });
+    let kept: Vec<Option<Arc<Bound>>> = kept.collect();
+    let is_new = |(_, kept): &(&Listener, &Option<Arc<Bound>>)| kept.is_none();
+    for (listener, _) in wanted.iter().zip(&kept).filter(is_new) {
+        available(listener)?;
+    }
+    let made = wanted.iter().zip(kept).map(|(listener, kept)| match kept {
+        Some(bound) => Ok(bound),
+        None => {
+            *next_key += 1;
+            make(listener, cores, *next_key).map(Arc::new)
+        }
+    });
+    made.collect()
+}
+
+fn available(listener: &Listener) -> Result<(), Failure> {
+    // Port 0 is a free one by definition.
+    if listener.address.port() == 0 {
+        return Ok(());
+    }
+    match is_taken(listener.address, listener.dual_stack) {
+        Err(BindError { error, .. }) if listener.dual_stack && no_ipv6(&error) => {
+            is_taken(ipv4(listener), false).map_err(explain)
+        }
+        result => result.map_err(explain),
+    }
+}
+
+fn make(listener: &Listener, cores: usize, key: u64) -> Result<Bound, Failure> {
+    let bound = match bind_tcp(listener.address, listener.dual_stack, cores) {
+        Err(BindError { error, .. }) if listener.dual_stack && no_ipv6(&error) => {
+            bind_tcp(ipv4(listener), false, cores)
+        }
+        bound => bound,
+    };
+    let (address, sockets) = bound.map_err(explain)?;
+    Ok(Bound { key, listener: listener.clone(), address, sockets })
+}
+
+/// A machine without IPv6: the address without a host means IPv4 alone there.
+fn no_ipv6(error: &std::io::Error) -> bool {
+    const EAFNOSUPPORT: i32 = 97;
+    error.raw_os_error() == Some(EAFNOSUPPORT) || error.kind() == ErrorKind::AddrNotAvailable
+}
+
+fn ipv4(listener: &Listener) -> SocketAddr {
+    (Ipv4Addr::UNSPECIFIED, listener.address.port()).into()
+}
+
+/// What to do about it, in one line.
+fn explain(error: BindError) -> Failure {
+    let BindError { address, error } = error;
+    let why = match error.kind() {
+        ErrorKind::AddrInUse => match holder(address.port()) {
+            Some(holder) => format!("{holder} holds it; stop that, or write another address under [listen]"),
+            None => "another process holds it; stop that, or write another address under [listen]".to_owned(),
+        },
+        ErrorKind::PermissionDenied => format!(
+            "ports below 1024 need a privilege; run as root, or: setcap cap_net_bind_service=+ep {}",
+            std::env::current_exe().map_or("ringferry".into(), |path| path.display().to_string())
+        ),
+        ErrorKind::AddrNotAvailable => "this machine does not have that address; see `ip address`".to_owned(),
+        _ => error.to_string(),
+    };
+    Failure::Resource(format!("cannot listen on {address}: {why}"))
+}

@@ -1,0 +1,88 @@
+//! From a configuration to a snapshot, the first time and again.
+
+use super::Failure;
+use super::listeners::bind;
+use crate::config::{self, Severity};
+use crate::control;
+use crate::model::Config;
+use crate::shared::Registry;
+use crate::snapshot::{Bound, Snapshot};
+use ringferry_runtime::random;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What outlives a snapshot: server cells, listening sockets, our name.
+pub(super) struct Loader {
+    file: Option<PathBuf>,
+    cores: usize,
+    quiet: bool,
+    registry: Registry,
+    listeners: Vec<Arc<Bound>>,
+    next_key: u64,
+    instance: Arc<str>,
+}
+
+impl Loader {
+    pub(super) fn new(file: Option<PathBuf>, cores: usize, quiet: bool) -> Loader {
+        Loader {
+            file,
+            cores,
+            quiet,
+            registry: Registry::default(),
+            listeners: Vec::new(),
+            next_key: 0,
+            // Of this process alone: two proxies in a row are no loop.
+            instance: format!("ringferry-{:016x}", random()).into(),
+        }
+    }
+
+    /// The snapshot to start with.
+    pub(super) fn first(&mut self, config: Config) -> Result<control::Loaded<Snapshot>, Failure> {
+        self.build(1, config, Vec::new())
+    }
+
+    /// Reads the file again. An error leaves everything as it is.
+    pub(super) fn again(&mut self, generation: u64) -> Result<control::Loaded<Snapshot>, String> {
+        let Some(file) = self.file.clone() else {
+            return Err("there is no configuration file to read again: this runs from its command line".to_owned());
+        };
+        let name = file.display().to_string();
+        let text = fs::read_to_string(&file).map_err(|error| format!("cannot read {name}: {error}"))?;
+        let loaded = config::load(&text, &name);
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            loaded.problems.iter().partition(|problem| problem.severity == Severity::Error);
+        let render = |problems: Vec<&config::Problem>| -> Vec<String> {
+            problems.into_iter().map(|problem| problem.render(&name, false)).collect()
+        };
+        match loaded.config {
+            Some(config) => self.build(generation, config, render(warnings)).map_err(|failure| failure.to_string()),
+            None => Err(render(errors).join("\n")),
+        }
+    }
+
+    fn build(
+        &mut self,
+        generation: u64,
+        mut config: Config,
+        warnings: Vec<String>,
+    ) -> Result<control::Loaded<Snapshot>, Failure> {
+        if self.quiet {
+            config.log.format = None;
+        }
+        let listeners = bind(&config.listeners, &self.listeners, self.cores, &mut self.next_key)?;
+        self.listeners = listeners.clone();
+        let drain_timeout = config.timeouts.drain;
+        let instance = self.instance.clone();
+        let snapshot = Snapshot::new(generation, config, listeners, instance, &mut self.registry);
+        self.registry.sweep();
+        Ok(control::Loaded {
+            source: self.file.as_deref().map_or("the command line".into(), |file: &Path| file.display().to_string()),
+            listeners: snapshot.listeners.iter().map(|bound| format!("http://{}", bound.address)).collect(),
+            servers: snapshot.pools.iter().flat_map(|pool| pool.servers.iter().cloned()).collect(),
+            snapshot: Arc::new(snapshot),
+            drain_timeout,
+            warnings,
+        })
+    }
+}

@@ -1,0 +1,116 @@
+//! Boot and end: the order in which everything is made, and who knows whom. No decision of its own.
+//!
+//! bind → cores (threads, rings) → announce → control plane until a signal → join.
+
+mod cores;
+mod holder;
+mod listeners;
+mod load;
+
+use crate::control::{AdminSocket, Control};
+use crate::limit::{Clients, Gate};
+use crate::log;
+use crate::model::{Config, Cores};
+use crate::shared::events;
+use load::Loader;
+use ringferry_runtime::time::monotonic;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What is to be served, and how.
+#[derive(Debug)]
+pub struct Boot {
+    /// The configuration to start with.
+    pub config: Config,
+    /// Where a reload reads it again; `None` where there is no file.
+    pub file: Option<PathBuf>,
+    /// Wins over `cores` of the file, also after a reload.
+    pub cores: Option<Cores>,
+    /// The admin socket to open.
+    pub admin: Option<PathBuf>,
+    /// No access log.
+    pub quiet: bool,
+}
+
+/// Why it did not start, or did not go on. The text is for the operator: what, where, why, what to do.
+#[derive(Debug)]
+pub enum Failure {
+    /// An address, a socket or a ring could not be had.
+    Resource(String),
+    /// The configuration asks for what this machine has not.
+    Configuration(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Resource(text) | Failure::Configuration(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Client addresses that are counted at once; beyond it some are admitted uncounted.
+const CLIENTS: usize = 16 * 1024;
+
+/// Serves until a signal ends it.
+pub fn run(boot: Boot) -> Result<(), Failure> {
+    let Boot { config, file, cores, admin, quiet } = boot;
+    cores::raise_descriptor_limit();
+    let cpus = cores::choose(cores.as_ref().unwrap_or(&config.cores))?;
+    let admin = admin.map(|path| {
+        AdminSocket::bind(&path).map_err(|error| {
+            let path = path.display();
+            Failure::Resource(format!("cannot open the admin socket {path}: {error}; choose another with --admin PATH"))
+        })
+    });
+    let admin = admin.transpose()?;
+    let mut loader = Loader::new(file, cpus.len(), quiet);
+    let in_force = loader.first(config)?;
+
+    let (log, lines) = log::queue();
+    let (events, event_queue) = events();
+    let shared = cores::Shared {
+        clients: Arc::new(Clients::new(CLIENTS)),
+        connections: Arc::new(Gate::default()),
+        events,
+        log: log.clone(),
+        snapshot: in_force.snapshot.clone(),
+    };
+    let (threads, cores) = cores::start(&cpus, shared)?;
+    announce(&in_force.snapshot, cpus.len());
+
+    let output = io::stderr().as_fd().try_clone_to_owned().map(File::from);
+    let control = Control {
+        cores,
+        events: event_queue,
+        log,
+        lines,
+        output: output.map_err(|error| Failure::Resource(format!("cannot use stderr: {error}")))?,
+        in_force,
+        reload: Box::new(move |generation| loader.again(generation)),
+        admin,
+        now_ms: || monotonic().as_millis(),
+    };
+    let ended = control.run();
+    for thread in threads {
+        let _ = thread.join();
+    }
+    ended.map(drop).map_err(|error| Failure::Resource(format!("the control plane could not run: {error}")))
+}
+
+/// One line for each address, and one that says that all is well.
+fn announce(snapshot: &crate::snapshot::Snapshot, cores: usize) {
+    let mut text = String::new();
+    for bound in &snapshot.listeners {
+        let shared = if bound.listener.dual_stack && bound.address.is_ipv6() { " (IPv4 and IPv6)" } else { "" };
+        text += &format!("listening on http://{}{shared}\n", bound.address);
+    }
+    let sites = snapshot.config.sites.len();
+    let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    text += &format!("ready: {}, {}, io_uring\n", plural(sites, "site"), plural(cores, "core"));
+    let _ = io::stderr().write_all(text.as_bytes());
+}

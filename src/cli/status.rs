@@ -1,0 +1,308 @@
+//! `ringferry status`: what a running process is doing, as text for a person or as it came.
+
+use super::ask::{Unanswered, ask};
+use super::{Exit, complain, say};
+use crate::control::{Answer, Numbers, PoolStatus, Request, ServerState, ServerStatus, Status};
+use std::fmt::Write;
+use std::io::{self, IsTerminal};
+use std::ops::Range;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub(super) fn status(admin: &Path, json: bool) -> Exit {
+    let status = match ask(admin, Request::Status {}) {
+        Ok(Answer::Status(status)) => status,
+        Ok(Answer::Error { message }) => return failed(Exit::NotRunning, &message),
+        Ok(_) => return failed(Exit::NotRunning, "the answer does not fit the question"),
+        Err(Unanswered { exit, message }) => return failed(exit, &message),
+    };
+    if json {
+        say(serde_json::to_string_pretty(&status).unwrap_or_default());
+    } else {
+        let color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        say(render(&status, now, color).trim_end());
+    }
+    Exit::Ok
+}
+
+fn failed(exit: Exit, message: &str) -> Exit {
+    complain(message);
+    exit
+}
+
+fn render(status: &Status, now_unix_s: u64, color: bool) -> String {
+    let mut out = String::new();
+    let snapshot = &status.snapshot;
+    line(
+        &mut out,
+        format_args!(
+            "ringferry {}, process {}, up {}{}",
+            status.version,
+            status.pid,
+            span(status.uptime_s * 1000),
+            if status.draining { ", draining" } else { "" }
+        ),
+    );
+    let age = span(now_unix_s.saturating_sub(snapshot.published_unix_s) * 1000);
+    line(&mut out, format_args!("snapshot {} of {}, {age} old", snapshot.generation, snapshot.source));
+    for listener in &status.listeners {
+        line(&mut out, format_args!("listening on {}", listener.address));
+    }
+    out.push('\n');
+    numbers(&mut out, status);
+    for pool in &status.pools {
+        out.push('\n');
+        self::pool(&mut out, pool, color);
+    }
+    out
+}
+
+fn numbers(out: &mut String, status: &Status) {
+    let mut rows = vec![["", "open", "requests", "4xx", "5xx", "errors", "retries", "in", "out"].map(Cell::from)];
+    // One core is its own total.
+    if status.cores.len() > 1 {
+        rows.extend(status.cores.iter().map(|core| row(format!("core {}", core.core), &core.numbers)));
+    }
+    rows.push(row("all".to_owned(), &status.totals));
+    table(out, &rows, 1..9);
+
+    for core in status.cores.iter().filter(|core| core.generation != status.snapshot.generation) {
+        line(out, format_args!("core {} is still at snapshot {}", core.core, core.generation));
+    }
+    let totals = &status.totals;
+    for (count, what) in [
+        (totals.tunnels, "tunnels open"),
+        (totals.upstream_idle, "connections to servers kept for reuse"),
+        (totals.accept_errors, "connections not accepted"),
+        (totals.log_lines_dropped, "lines of the access log dropped: nobody reads them fast enough"),
+        (totals.panics, "connections closed by a bug: please report what the log says"),
+    ] {
+        if count > 0 {
+            line(out, format_args!("{count} {what}"));
+        }
+    }
+}
+
+fn row(name: String, numbers: &Numbers) -> [Cell; 9] {
+    [
+        name,
+        numbers.connections.to_string(),
+        numbers.requests.to_string(),
+        numbers.responses_4xx.to_string(),
+        numbers.responses_5xx.to_string(),
+        numbers.errors.to_string(),
+        numbers.retries.to_string(),
+        bytes(numbers.bytes_in),
+        bytes(numbers.bytes_out),
+    ]
+    .map(Cell::from)
+}
+
+fn pool(out: &mut String, pool: &PoolStatus, color: bool) {
+    let waiting = if pool.waiting > 0 { format!(", {} waiting", pool.waiting) } else { String::new() };
+    line(out, format_args!("pool {}{waiting}", pool.name));
+    let mut rows = vec![["  server", "state", "in use", "requests", "failed", ""].map(Cell::from)];
+    for server in &pool.servers {
+        let mut cells = [
+            format!("  {}", server.address),
+            state(server),
+            server.in_use.to_string(),
+            server.requests.to_string(),
+            server.failures.to_string(),
+            remark(server),
+        ]
+        .map(Cell::from);
+        if color {
+            cells[1].paint = paint(server.state);
+        }
+        rows.push(cells);
+    }
+    table(out, &rows, 2..5);
+}
+
+fn state(server: &ServerStatus) -> String {
+    match (server.state, server.ejected_for_ms) {
+        (ServerState::Up, _) => "up".to_owned(),
+        (ServerState::Ejected, Some(left_ms @ 1..)) => format!("ejected, {}", span(left_ms)),
+        (ServerState::Ejected, _) => "ejected, probe due".to_owned(),
+        (ServerState::Probing, _) => "probing".to_owned(),
+        (ServerState::Unresolved, _) => "unresolved".to_owned(),
+    }
+}
+
+fn paint(state: ServerState) -> &'static str {
+    match state {
+        ServerState::Up => GREEN,
+        ServerState::Probing => YELLOW,
+        ServerState::Ejected | ServerState::Unresolved => RED,
+    }
+}
+
+/// What a name leads to, and what went wrong last.
+fn remark(server: &ServerStatus) -> String {
+    let mut remark = String::new();
+    if server.addresses.iter().any(|address| *address != server.address) {
+        remark = format!("at {}", server.addresses.join(", "));
+    }
+    if let Some(error) = &server.last_error {
+        let separator = if remark.is_empty() { "" } else { "; " };
+        _ = write!(remark, "{separator}{error}");
+        if let Some(ago_ms) = server.last_error_ago_ms {
+            _ = write!(remark, ", {} ago", span(ago_ms));
+        }
+    }
+    remark
+}
+
+/// One field of a table; the paint takes no room.
+struct Cell {
+    text: String,
+    paint: &'static str,
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Cell {
+        Cell { text: text.into(), paint: "" }
+    }
+}
+
+/// Columns two spaces apart, as wide as they must be; those in `numbers` stand to the right.
+fn table<const N: usize>(out: &mut String, rows: &[[Cell; N]], numbers: Range<usize>) {
+    let width = |column: usize| rows.iter().map(|row| row[column].text.chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    for row in rows {
+        let mut text = String::new();
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let Cell { text: field, paint } = cell;
+            let gap = if column > 0 { "  " } else { "" };
+            let plain = if paint.is_empty() { "" } else { PLAIN };
+            _ = if numbers.contains(&column) {
+                write!(text, "{gap}{paint}{field:>width$}{plain}")
+            } else {
+                write!(text, "{gap}{paint}{field:<width$}{plain}")
+            };
+        }
+        line(out, format_args!("{}", text.trim_end()));
+    }
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    _ = writeln!(out, "{text}"); // a String takes everything
+}
+
+/// The two largest units that matter: `3 d 4 h`, `12 min`, `0 s`.
+fn span(ms: u64) -> String {
+    let s = ms.div_ceil(1000);
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => format!("{} min", s / 60),
+        3600..86_400 => format!("{} h {} min", s / 3600, s % 3600 / 60),
+        _ => format!("{} d {} h", s / 86_400, s % 86_400 / 3600),
+    }
+}
+
+/// `512 B`, `1.5 MiB`.
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    let mut value = count as f64 / 1024.0;
+    let mut unit = 0;
+    // 1023.95 would be written as 1024.0.
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+const GREEN: &str = "\x1b[32m";
+const YELLOW: &str = "\x1b[33m";
+const RED: &str = "\x1b[31m";
+const PLAIN: &str = "\x1b[0m";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::{CoreStatus, ListenerStatus, SnapshotStatus};
+
+    fn example() -> Status {
+        let busy =
+            Numbers { connections: 12, requests: 34_567, responses_4xx: 8, bytes_out: 5 << 20, ..Default::default() };
+        let up = ServerStatus {
+            address: "127.0.0.1:2368".into(),
+            in_use: 2,
+            requests: 34_567,
+            addresses: vec!["127.0.0.1:2368".into()],
+            ..Default::default()
+        };
+        let ejected = ServerStatus {
+            address: "app.lan:80".into(),
+            state: ServerState::Ejected,
+            ejected_for_ms: Some(8001),
+            failures: 3,
+            addresses: vec!["192.168.1.7:80".into()],
+            last_error: Some("connection refused".into()),
+            last_error_ago_ms: Some(2000),
+            ..Default::default()
+        };
+        Status {
+            version: "0.1.0".into(),
+            pid: 4711,
+            uptime_s: 93_784,
+            snapshot: SnapshotStatus { generation: 2, published_unix_s: 1000, source: "ringferry.toml".into() },
+            listeners: vec![ListenerStatus { address: "http://[::]:80".into() }],
+            totals: busy,
+            cores: vec![
+                CoreStatus { core: 0, generation: 2, numbers: busy },
+                CoreStatus { core: 1, generation: 1, numbers: Numbers::default() },
+            ],
+            pools: vec![PoolStatus { name: "blog.example.com/".into(), waiting: 3, servers: vec![up, ejected] }],
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_person_sees_what_matters_at_a_glance() {
+        let expect = "\
+ringferry 0.1.0, process 4711, up 1 d 2 h
+snapshot 2 of ringferry.toml, 12 min old
+listening on http://[::]:80
+
+        open  requests  4xx  5xx  errors  retries   in      out
+core 0    12     34567    8    0       0        0  0 B  5.0 MiB
+core 1     0         0    0    0       0        0  0 B      0 B
+all       12     34567    8    0       0        0  0 B  5.0 MiB
+core 1 is still at snapshot 1
+
+pool blog.example.com/, 3 waiting
+  server          state         in use  requests  failed
+  127.0.0.1:2368  up                 2     34567       0
+  app.lan:80      ejected, 9 s       0         0       3  at 192.168.1.7:80; connection refused, 2 s ago
+";
+        assert_eq!(render(&example(), 1720, false), expect);
+    }
+
+    #[test]
+    fn colour_changes_no_width() {
+        let colored = render(&example(), 1720, true);
+        assert!(colored.contains(&format!("{RED}ejected, 9 s{PLAIN}")), "{colored}");
+        assert_eq!(
+            [GREEN, RED, PLAIN].iter().fold(colored, |text, code| text.replace(code, "")),
+            render(&example(), 1720, false)
+        );
+    }
+
+    #[test]
+    fn spans_and_sizes_are_short() {
+        for (ms, expect) in [(0, "0 s"), (1, "1 s"), (59_000, "59 s"), (60_000, "1 min"), (3_600_000, "1 h 0 min")] {
+            assert_eq!(span(ms), expect);
+        }
+        let sizes = [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1_048_575, "1.0 MiB"), (u64::MAX, "16.0 EiB")];
+        for (count, expect) in sizes {
+            assert_eq!(bytes(count), expect);
+        }
+    }
+}

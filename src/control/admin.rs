@@ -1,0 +1,259 @@
+//! The admin socket: a unix socket that only its owner may open. One request and one answer a connection.
+//!
+//! Knows how to talk, not what to say: each [`Request`] goes to the control loop, which owns what it is about.
+
+use super::protocol::{Answer, Request};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener as BlockingListener;
+use std::os::unix::net::UnixStream as BlockingStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::spawn_local;
+use tokio::time::{sleep, timeout};
+
+/// Bytes of a request line.
+const REQUEST_BYTES_MAX: u64 = 1024;
+
+/// Clients at the same time; more wait in the listening queue.
+const CLIENTS_MAX: usize = 8;
+
+/// How long a client may take to ask, and then to take its answer.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Accepting failed, most likely for want of descriptors: how long until the next try.
+const ACCEPT_RETRY: Duration = Duration::from_secs(1);
+
+/// A request and the way back.
+pub(super) type Asked = (Request, oneshot::Sender<Answer>);
+
+/// The socket, bound. Its file goes away with it.
+#[derive(Debug)]
+pub struct AdminSocket {
+    listener: Option<BlockingListener>,
+    _file: SocketFile,
+}
+
+impl AdminSocket {
+    /// Binds `path`. A file that an earlier process left there is replaced; one that somebody answers at is not.
+    pub fn bind(path: &Path) -> io::Result<AdminSocket> {
+        match BlockingStream::connect(path) {
+            Ok(_) => return Err(explained(ErrorKind::AddrInUse, "another process answers there; use another path")),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            // Nobody listens: what is there is a socket that was left behind.
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused && is_socket(path) => {}
+            Err(error) if is_socket(path) => return Err(error),
+            Err(_) => return Err(explained(ErrorKind::AlreadyExists, "there is a file that is not a socket")),
+        }
+        // Under another name first: the socket is never to be seen with the wrong mode, and renaming replaces a stale
+        // one in one step.
+        let mut fresh = path.as_os_str().to_owned();
+        fresh.push(format!(".{}", std::process::id()));
+        let fresh = PathBuf::from(fresh);
+        let listener = BlockingListener::bind(&fresh)?;
+        let bound = fs::set_permissions(&fresh, fs::Permissions::from_mode(0o600))
+            .and_then(|()| listener.set_nonblocking(true))
+            .and_then(|()| fs::rename(&fresh, path))
+            .and_then(|()| SocketFile::of(path));
+        match bound {
+            Ok(file) => Ok(AdminSocket { listener: Some(listener), _file: file }),
+            Err(error) => {
+                _ = fs::remove_file(&fresh);
+                Err(error)
+            }
+        }
+    }
+
+    /// Answers clients for ever, by asking whoever reads `requests`.
+    pub(super) async fn serve(mut self, requests: mpsc::Sender<Asked>) -> io::Result<()> {
+        let Some(listener) = self.listener.take() else { return Ok(()) };
+        let listener = UnixListener::from_std(listener)?;
+        let room = Arc::new(Semaphore::new(CLIENTS_MAX));
+        loop {
+            let Ok(place) = room.clone().acquire_owned().await else { return Ok(()) };
+            let Ok((client, _)) = listener.accept().await else {
+                sleep(ACCEPT_RETRY).await;
+                continue;
+            };
+            let requests = requests.clone();
+            spawn_local(async move {
+                // A client that went away, or was too slow, has nobody left to tell.
+                _ = converse(client, requests).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+async fn converse(mut client: UnixStream, requests: mpsc::Sender<Asked>) -> io::Result<()> {
+    let answer = match timeout(CLIENT_TIMEOUT, read_request(&mut client)).await?? {
+        Ok(request) => ask(request, requests).await,
+        Err(message) => Answer::Error { message },
+    };
+    let mut line = serde_json::to_vec(&answer)?;
+    line.push(b'\n');
+    timeout(CLIENT_TIMEOUT, client.write_all(&line)).await?
+}
+
+async fn read_request(client: &mut UnixStream) -> io::Result<Result<Request, String>> {
+    let mut line = Vec::new();
+    BufReader::new(client).take(REQUEST_BYTES_MAX).read_until(b'\n', &mut line).await?;
+    if line.len() as u64 == REQUEST_BYTES_MAX && !line.ends_with(b"\n") {
+        return Ok(Err(format!("the request is longer than {REQUEST_BYTES_MAX} bytes")));
+    }
+    Ok(serde_json::from_slice(&line).map_err(|error| format!("not a request: {error}")))
+}
+
+async fn ask(request: Request, requests: mpsc::Sender<Asked>) -> Answer {
+    let (sender, answer) = oneshot::channel();
+    if requests.send((request, sender)).await.is_ok()
+        && let Ok(answer) = answer.await
+    {
+        return answer;
+    }
+    Answer::Error { message: "it is ending just now".to_owned() }
+}
+
+/// A socket in the file system, removed at the end if it is still ours: a successor may have replaced it.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<SocketFile> {
+        Ok(SocketFile { path: path.to_owned(), identity: identity(path)? })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+            _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.file_type().is_socket())
+}
+
+fn explained(kind: ErrorKind, why: &str) -> io::Error {
+    io::Error::new(kind, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::Shutdown;
+    use std::thread;
+    use tokio::task::LocalSet;
+
+    struct TempDir(PathBuf);
+
+    impl TempDir {
+        fn new(test: &str) -> TempDir {
+            let path = std::env::temp_dir().join(format!("ringferry-admin-{test}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            TempDir(path)
+        }
+
+        fn socket(&self) -> PathBuf {
+            self.0.join("admin.sock")
+        }
+
+        fn files(&self) -> usize {
+            fs::read_dir(&self.0).unwrap().count()
+        }
+    }
+
+    impl Drop for TempDir {
+        fn drop(&mut self) {
+            _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn only_the_owner_may_open_it_and_nothing_is_left_behind() {
+        let dir = TempDir::new("mode");
+        let socket = AdminSocket::bind(&dir.socket()).unwrap();
+        assert_eq!(fs::metadata(dir.socket()).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(dir.files(), 1);
+        drop(socket);
+        assert_eq!(dir.files(), 0);
+    }
+
+    #[test]
+    fn a_socket_that_was_left_behind_is_replaced_but_not_one_in_use() {
+        let dir = TempDir::new("stale");
+        drop(BlockingListener::bind(dir.socket()).unwrap());
+        let first = AdminSocket::bind(&dir.socket()).unwrap();
+        assert_eq!(AdminSocket::bind(&dir.socket()).unwrap_err().kind(), ErrorKind::AddrInUse);
+
+        // A successor took the path over: the first must not remove what is not its own.
+        fs::remove_file(dir.socket()).unwrap();
+        let successor = AdminSocket::bind(&dir.socket()).unwrap();
+        drop(first);
+        assert!(dir.socket().exists());
+        drop(successor);
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_never_replaced() {
+        let dir = TempDir::new("file");
+        fs::write(dir.socket(), "precious").unwrap();
+        assert_eq!(AdminSocket::bind(&dir.socket()).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(dir.socket()).unwrap(), "precious");
+    }
+
+    /// Sends `request` to a socket whose control loop answers pings; returns the line that comes back.
+    fn exchange(test: &str, request: &str) -> String {
+        let dir = TempDir::new(test);
+        let socket = AdminSocket::bind(&dir.socket()).unwrap();
+        let (path, request) = (dir.socket(), request.to_owned());
+        let client = thread::spawn(move || {
+            let mut stream = BlockingStream::connect(path).unwrap();
+            // It may be refused before it was read to its end.
+            _ = stream.write_all(request.as_bytes());
+            _ = stream.shutdown(Shutdown::Write);
+            let mut answer = Vec::new();
+            _ = stream.read_to_end(&mut answer);
+            String::from_utf8(answer).unwrap()
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let (sender, mut requests) = mpsc::channel(1);
+            let server = spawn_local(socket.serve(sender));
+            let answers = spawn_local(async move {
+                while let Some((request, answer)) = requests.recv().await {
+                    assert_eq!(request, Request::Ping {});
+                    answer.send(Answer::Pong { version: "1".into(), pid: 2 }).unwrap();
+                }
+            });
+            let answer = tokio::task::spawn_blocking(move || client.join().unwrap()).await.unwrap();
+            server.abort();
+            answers.abort();
+            answer
+        })
+    }
+
+    #[test]
+    fn a_line_asked_is_a_line_answered() {
+        assert_eq!(exchange("ping", "{\"command\":\"ping\"}\n"), "{\"answer\":\"pong\",\"version\":\"1\",\"pid\":2}\n");
+        let unknown = exchange("unknown", "{\"command\":\"stop\"}\n");
+        assert!(unknown.starts_with("{\"answer\":\"error\",\"message\":\"not a request: unknown variant"), "{unknown}");
+        let long = exchange("long", &"x".repeat(REQUEST_BYTES_MAX as usize));
+        assert_eq!(long, "{\"answer\":\"error\",\"message\":\"the request is longer than 1024 bytes\"}\n");
+    }
+}

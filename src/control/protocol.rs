@@ -1,0 +1,70 @@
+//! What is said over the admin socket: one line of JSON each way, then the connection ends.
+
+use super::Status;
+use serde::{Deserialize, Serialize};
+
+/// What a client asks, `{"command":"reload","dry_run":true}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// How are you?
+    Status {},
+    /// Read the configuration again.
+    Reload {
+        /// Only say what would happen.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// Are you there?
+    Ping {},
+}
+
+/// What it is told, `{"answer":"error","message":"…"}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// Everything that there is to know.
+    Status(Box<Status>),
+    /// The configuration is good, and in force unless it was a dry run.
+    Reloaded {
+        /// Which snapshot is in force now, or would be.
+        generation: u64,
+        /// Nothing was changed.
+        dry_run: bool,
+        /// What the reader should know all the same.
+        warnings: Vec<String>,
+    },
+    /// Somebody is there.
+    Pong {
+        /// Of the program.
+        version: String,
+        /// Of the process.
+        pid: u32,
+    },
+    /// It was not done, and nothing has changed.
+    Error {
+        /// Why, for a human.
+        message: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, expect: Option<Request>) {
+        assert_eq!(serde_json::from_str(line).ok(), expect);
+    }
+
+    #[test]
+    fn a_request_is_one_small_object() {
+        check(r#"{"command":"status"}"#, Some(Request::Status {}));
+        check(r#"{"command":"ping"}"#, Some(Request::Ping {}));
+        check(r#"{"command":"reload"}"#, Some(Request::Reload { dry_run: false }));
+        check(r#"{"command":"reload","dry_run":true}"#, Some(Request::Reload { dry_run: true }));
+        check(r#"{"command":"reload","dryrun":true}"#, None); // a typo must not reload
+        check(r#"{"command":"stop"}"#, None);
+        check("status", None);
+    }
+}

@@ -1,0 +1,273 @@
+//! The control loop with cores that only note what they are told.
+
+use super::*;
+use crate::log;
+use crate::model::ServerAddress;
+use crate::shared::{self, Events, Registry};
+use std::cell::Cell;
+use std::io::Read;
+use std::rc::Rc;
+use std::sync::Mutex;
+use tokio::sync::oneshot;
+
+/// The loop, and all that it is connected to. Time runs by itself while nothing else happens.
+struct World {
+    signals: mpsc::Sender<Signal>,
+    events: Events,
+    requests: mpsc::Sender<Asked>,
+    /// What the cores were told: `0 publish 2`.
+    told: Arc<Mutex<Vec<String>>>,
+    lines: mpsc::Receiver<Batch>,
+    exit: JoinHandle<Exit>,
+    /// What is wrong with the configuration.
+    mistake: Rc<Cell<Option<&'static str>>>,
+    /// How many commands the cores refuse from now on.
+    refusals: Arc<Mutex<u32>>,
+}
+
+impl World {
+    fn new() -> World {
+        let (signals, signals_in) = mpsc::channel(8);
+        let (events, events_in) = shared::events();
+        let (requests, requests_in) = mpsc::channel(1);
+        let (queue, lines) = log::queue();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let refusals = Arc::new(Mutex::new(0));
+        let mistake = Rc::new(Cell::new(None));
+        let read = mistake.clone();
+        let running = Running {
+            cores: (0..2).map(|core| fake_core(core, told.clone(), refusals.clone())).collect(),
+            alive: vec![true; 2],
+            log: queue.clone(),
+            in_force: loaded(1),
+            generation: 1,
+            reload: Box::new(move |generation| {
+                read.get().map_or(Ok(loaded(generation)), |why: &str| Err(why.to_owned()))
+            }),
+            resolver: Resolver::new(queue),
+            now_ms: || 0,
+            started: Instant::now(),
+            published_unix_s: 0,
+            draining: None,
+        };
+        let exit = spawn_local(running.until_the_end(signals_in, events_in, requests_in));
+        World { signals, events, requests, told, lines, exit, mistake, refusals }
+    }
+
+    async fn ask(&self, request: Request) -> Answer {
+        let (sender, answer) = oneshot::channel();
+        self.requests.send((request, sender)).await.unwrap();
+        answer.await.unwrap()
+    }
+
+    async fn signal(&self, signal: Signal) {
+        self.signals.send(signal).await.unwrap();
+        self.settle().await;
+    }
+
+    fn event(&self, event: Event) {
+        assert!(self.events.send(event));
+    }
+
+    /// Lets the loop do whatever it has been asked to.
+    async fn settle(&self) {
+        sleep(Duration::from_millis(1)).await;
+    }
+
+    fn told(&self) -> Vec<String> {
+        std::mem::take(&mut *self.told.lock().unwrap())
+    }
+
+    fn lines(&mut self) -> String {
+        std::iter::from_fn(|| self.lines.try_recv().ok())
+            .map(|batch| String::from_utf8(batch.text().to_vec()).unwrap())
+            .collect()
+    }
+}
+
+fn fake_core(number: usize, told: Arc<Mutex<Vec<String>>>, refusals: Arc<Mutex<u32>>) -> Core<u64> {
+    let link = move |command| {
+        let mut refusals = refusals.lock().unwrap();
+        if *refusals > 0 {
+            *refusals -= 1;
+            return false;
+        }
+        told.lock().unwrap().push(match command {
+            Command::Publish(snapshot) => format!("{number} publish {snapshot}"),
+            Command::Drain { timeout } => format!("{number} drain {}", timeout.as_secs()),
+            Command::Stop => format!("{number} stop"),
+        });
+        true
+    };
+    Core { link: Box::new(link), stats: Arc::default() }
+}
+
+fn loaded(generation: u64) -> Loaded<u64> {
+    Loaded {
+        snapshot: Arc::new(generation),
+        source: "test.toml".into(),
+        listeners: vec!["127.0.0.1:8080".into()],
+        servers: vec![Registry::default().server("pool", &ServerAddress::Ip("127.0.0.1:3000".parse().unwrap()))],
+        drain_timeout: Duration::from_secs(30),
+        warnings: vec!["a warning".into()],
+    }
+}
+
+fn run(test: impl AsyncFnOnce(World)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    LocalSet::new().block_on(&runtime, async { test(World::new()).await });
+}
+
+#[test]
+fn a_reload_is_published_to_every_core() {
+    run(async |mut world| {
+        world.signal(Signal::Reload).await;
+        assert_eq!(world.told(), ["0 publish 2", "1 publish 2"]);
+        assert_eq!(world.lines(), "a warning\nreloaded test.toml, snapshot 2\n");
+
+        let answer = world.ask(Request::Reload { dry_run: false }).await;
+        let warnings = vec!["a warning".to_owned()];
+        assert_eq!(answer, Answer::Reloaded { generation: 3, dry_run: false, warnings });
+        assert_eq!(world.told(), ["0 publish 3", "1 publish 3"]);
+    });
+}
+
+#[test]
+fn a_bad_configuration_or_a_dry_run_changes_nothing() {
+    run(async |mut world| {
+        world.mistake.set(Some("test.toml:1:1: error"));
+        let answer = world.ask(Request::Reload { dry_run: false }).await;
+        assert_eq!(answer, Answer::Error { message: "test.toml:1:1: error".into() });
+        world.signal(Signal::Reload).await;
+        let refused = "not reloaded, nothing has changed: test.toml:1:1: error\n";
+        assert_eq!(world.lines(), refused.repeat(2));
+
+        world.mistake.set(None);
+        let answer = world.ask(Request::Reload { dry_run: true }).await;
+        assert!(matches!(answer, Answer::Reloaded { dry_run: true, .. }));
+        assert_eq!(world.told(), [""; 0]);
+        let Answer::Status(status) = world.ask(Request::Status {}).await else { panic!("no status") };
+        assert_eq!(status.snapshot.generation, 1);
+        world.signal(Signal::Reload).await;
+        assert_eq!(world.told(), ["0 publish 2", "1 publish 2"], "a dry run uses no generation up");
+    });
+}
+
+#[test]
+fn a_core_whose_queue_is_full_gets_its_snapshot_later() {
+    run(async |mut world| {
+        *world.refusals.lock().unwrap() = TELL_TRIES - 1;
+        assert!(matches!(world.ask(Request::Reload { dry_run: false }).await, Answer::Reloaded { .. }));
+        assert_eq!(world.told(), ["0 publish 2", "1 publish 2"]);
+        assert!(!world.lines().contains("takes no commands"));
+
+        *world.refusals.lock().unwrap() = TELL_TRIES;
+        assert!(matches!(world.ask(Request::Reload { dry_run: false }).await, Answer::Reloaded { .. }));
+        assert_eq!(world.told(), ["1 publish 3"], "one that hangs does not hold up the other");
+        assert!(world.lines().contains("core 0 takes no commands"));
+    });
+}
+
+#[test]
+fn a_drain_ends_when_every_core_has_nothing_left() {
+    run(async |mut world| {
+        world.signal(Signal::Drain).await;
+        assert_eq!(world.told(), ["0 drain 30", "1 drain 30"]);
+        assert!(matches!(world.ask(Request::Reload { dry_run: false }).await, Answer::Error { .. }));
+        let Answer::Status(status) = world.ask(Request::Status {}).await else { panic!("no status") };
+        assert!(status.draining);
+
+        world.event(Event::Drained { core: 1 });
+        world.settle().await;
+        assert_eq!(world.told(), [""; 0]);
+        world.event(Event::Drained { core: 0 });
+        assert_eq!((&mut world.exit).await.unwrap(), Exit::Drained);
+        assert_eq!(world.told(), ["0 stop", "1 stop"]);
+    });
+}
+
+#[test]
+fn a_drain_takes_no_longer_than_it_may() {
+    run(async |mut world| {
+        let start = tokio::time::Instant::now();
+        world.signal(Signal::Drain).await;
+        world.event(Event::Drained { core: 1 });
+        assert_eq!((&mut world.exit).await.unwrap(), Exit::TimedOut);
+        assert_eq!(start.elapsed().as_secs(), 30);
+        assert!(world.told().ends_with(&["0 stop".into(), "1 stop".into()]));
+    });
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    run(async |mut world| {
+        world.signal(Signal::Drain).await;
+        world.signal(Signal::Reload).await;
+        world.signal(Signal::Drain).await;
+        assert_eq!((&mut world.exit).await.unwrap(), Exit::Stopped);
+        assert_eq!(world.told(), ["0 drain 30", "1 drain 30", "0 stop", "1 stop"]);
+    });
+}
+
+#[test]
+fn a_core_that_fails_is_told_nothing_more_and_the_last_one_ends_it_all() {
+    run(async |mut world| {
+        world.event(Event::Panicked { core: 0, message: "index out of bounds".into() });
+        world.event(Event::Failed { core: 0, message: "no ring".into() });
+        world.settle().await;
+        world.signal(Signal::Reload).await;
+        assert_eq!(world.told(), ["1 publish 2"]);
+        assert!(world.lines().starts_with(
+            "core 0: a bug closed one connection, please report it: index out of bounds\ncore 0 has ended: no ring\n"
+        ));
+        world.event(Event::Failed { core: 1, message: "no ring".into() });
+        assert_eq!((&mut world.exit).await.unwrap(), Exit::Failed);
+        assert_eq!(world.told(), [""; 0]);
+    });
+}
+
+/// The whole of it on whatever ring there is: the last lines of the cores are written before it returns.
+#[test]
+fn the_last_lines_are_written_before_the_end() {
+    let (reader, writer) = io::pipe().unwrap();
+    let (events, events_in) = shared::events();
+    let (queue, lines) = log::queue();
+    let core_queue = Mutex::new(Some(queue.clone()));
+    let core = Core {
+        link: Box::new(move |command| {
+            if let Command::Drain { .. } = command {
+                return events.send(Event::Drained { core: 0 });
+            }
+            // Like a core that ends: its last lines, and then its end of the queue is gone.
+            let queue = core_queue.lock().unwrap().take();
+            queue.is_some_and(|queue| queue.note("a last line"))
+        }),
+        stats: Arc::default(),
+    };
+    let control = Control {
+        cores: vec![core],
+        events: events_in,
+        log: queue,
+        lines,
+        output: std::os::fd::OwnedFd::from(writer).into(),
+        in_force: loaded(1),
+        reload: Box::new(|_| Err(String::new())),
+        admin: None,
+        now_ms: || 0,
+    };
+    let (signals, signals_in) = mpsc::channel(1);
+    signals.try_send(Signal::Drain).unwrap();
+    let exit = match tokio_uring::Runtime::new(&tokio_uring::builder()) {
+        Ok(ring) => {
+            ring.block_on(control.serve_signals(|file| Output::Ring(tokio_uring::fs::File::from_std(file)), signals_in))
+        }
+        Err(_) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            LocalSet::new().block_on(&runtime, control.serve_signals(|file| Output::Thread(Arc::new(file)), signals_in))
+        }
+    };
+    assert_eq!(exit, Exit::Drained);
+    let mut text = String::new();
+    io::BufReader::new(reader).read_to_string(&mut text).unwrap();
+    assert_eq!(text, "draining for at most 30 s; a second signal ends at once\ndrained, ending\na last line\n");
+}

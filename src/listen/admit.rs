@@ -1,0 +1,53 @@
+//! Whether a connection may come: the maxima of all connections and of one client's.
+
+use crate::limit::Ticket;
+use crate::serve::{Context, serve};
+use ringferry_runtime::net::Stream;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+/// Serves a connection on this core if the limits let it; else it is closed.
+pub fn admit(cx: &Rc<Context>, socket: OwnedFd, listener: u64) {
+    let stream = Stream::from_owned(&cx.handle, socket);
+    // A client that is gone already has no address.
+    let Some(address) = stream.peer().map(|peer| peer.ip().to_canonical()) else { return };
+    let view = cx.view();
+    let config = &view.snapshot.config;
+    if !cx.connections.try_enter(config.limits.connections.try_into().unwrap_or(u32::MAX)) {
+        cx.stats.accept_errors.add(1);
+        return;
+    }
+    let mut open = Open { cx: cx.clone(), ticket: None };
+    cx.stats.connections.add(1);
+    cx.stats.connections_total.add(1);
+    // A trusted proxy speaks for many clients.
+    if !config.trusted_proxies.iter().any(|set| set.contains(address)) {
+        let max = config.limits.connections_per_client.try_into().unwrap_or(u32::MAX);
+        match cx.clients.enter(address, max) {
+            Ok(ticket) => open.ticket = Some(ticket),
+            Err(_) => return cx.stats.accept_errors.add(1),
+        }
+    }
+    let context = cx.clone();
+    cx.handle.spawn(async move {
+        let _open = open;
+        serve(context, stream, address, listener).await;
+    });
+}
+
+/// An open connection; however it ends, it is counted out.
+struct Open {
+    cx: Rc<Context>,
+    ticket: Option<Ticket>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.cx.clients.leave(ticket);
+        }
+        self.cx.connections.leave();
+        self.cx.stats.connections.sub(1);
+        self.cx.connection_closed();
+    }
+}

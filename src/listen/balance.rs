@@ -1,0 +1,46 @@
+//! Which core serves a connection. The kernel shares them out by a hash, which piles long-lived ones up on one core; so
+//! a core that has many more than the least busy one hands fresh connections over.
+
+use super::admit;
+use crate::serve::Context;
+use crate::shared::CoreStats;
+use ringferry_runtime::mailbox::Sender;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Another core.
+pub struct Peer {
+    /// Its number.
+    pub core: usize,
+    /// What it counts.
+    pub stats: Arc<CoreStats>,
+    /// Takes connections over.
+    pub mailbox: Sender<Handed>,
+}
+
+/// A connection on its way to another core.
+pub struct Handed {
+    /// The connection, just accepted.
+    pub socket: OwnedFd,
+    /// [`Bound::key`](crate::snapshot::Bound::key) of its listener.
+    pub listener: u64,
+}
+
+/// A core may have this many connections more than the least busy one, and an eighth of that one's.
+const SLACK: u64 = 8;
+
+/// Serves a fresh connection here, or hands it over.
+pub(super) fn place(cx: &Rc<Context>, peers: &[Peer], socket: OwnedFd, listener: u64) {
+    let least = peers.iter().min_by_key(|peer| peer.stats.connections.value());
+    if let Some(peer) = least {
+        let theirs = peer.stats.connections.value();
+        if cx.stats.connections.value() > theirs + theirs / 8 + SLACK {
+            match peer.mailbox.send(Handed { socket, listener }) {
+                Ok(()) => return,
+                Err(handed) => return admit(cx, handed.socket, handed.listener),
+            }
+        }
+    }
+    admit(cx, socket, listener);
+}

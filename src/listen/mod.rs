@@ -1,0 +1,57 @@
+//! Accepting connections: which core serves them, and whether they may come at all.
+
+mod admit;
+mod balance;
+
+pub use admit::admit;
+pub use balance::{Handed, Peer};
+
+use crate::serve::Context;
+use crate::snapshot::Bound;
+use ringferry_runtime::net::Listener;
+use ringferry_runtime::time::Sleep;
+use std::future::poll_fn;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// How long accepting rests after an error: mostly there are no descriptors left, and some have to be closed first.
+const REST: Duration = Duration::from_millis(50);
+
+/// Accepts on one address until the snapshot has it no more or the core drains.
+pub async fn listen(cx: Rc<Context>, bound: Arc<Bound>, peers: Rc<[Peer]>) {
+    // The sockets of an address are shared out among the cores in order.
+    let Some(socket) = bound.sockets.get(cx.core % bound.sockets.len().max(1)) else { return };
+    let mut listener = match Listener::new(&cx.handle, socket.as_fd()) {
+        Ok(listener) => listener,
+        Err(error) => {
+            let message = format!("cannot accept on {}: {error}", bound.address);
+            cx.events.send(crate::shared::Event::Failed { core: cx.core, message });
+            return;
+        }
+    };
+    while let Some(accepted) = next(&cx, &mut listener, bound.key).await {
+        match accepted {
+            Ok(socket) => balance::place(&cx, &peers, socket, bound.key),
+            Err(_) => {
+                cx.stats.accept_errors.add(1);
+                Sleep::new(&cx.handle, REST).await;
+            }
+        }
+    }
+}
+
+/// The next connection; `None` when the listener is to end.
+async fn next(cx: &Rc<Context>, listener: &mut Listener, key: u64) -> Option<std::io::Result<OwnedFd>> {
+    let mut accept = pin!(listener.accept());
+    poll_fn(|task| {
+        if let Poll::Ready(accepted) = accept.as_mut().poll(task) {
+            return Poll::Ready(Some(accepted));
+        }
+        if cx.is_draining() || cx.view().snapshot.listener(key).is_none() { Poll::Ready(None) } else { Poll::Pending }
+    })
+    .await
+}

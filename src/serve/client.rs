@@ -1,0 +1,107 @@
+//! The client's side of a connection.
+
+use super::context::Context;
+use crate::proto::error::{Cause, Error, Stage};
+use crate::proto::headers::AddressText;
+use crate::relay::Inbox;
+use ringferry_runtime::net::{Mode, Receiver, Stream};
+use ringferry_runtime::time::{Alarm, Elapsed, Instant};
+use std::net::{IpAddr, Shutdown};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// A client and what it has sent. Small: ten thousand of them may be idle.
+pub(super) struct Client {
+    pub(super) stream: Stream,
+    pub(super) receiver: Receiver,
+    pub(super) inbox: Inbox,
+    pub(super) alarm: Alarm,
+    pub(super) address: IpAddr,
+    /// [`Bound::key`](crate::snapshot::Bound::key) of the listener that it came through.
+    pub(super) listener: u64,
+}
+
+impl Client {
+    pub(super) fn new(cx: &Context, stream: Stream, address: IpAddr, listener: u64) -> Client {
+        let receiver = stream.receiver(Mode::Stream);
+        Client { receiver, stream, inbox: Inbox::Empty, alarm: Alarm::new(&cx.handle), address, listener }
+    }
+
+    /// The peer's address as text.
+    pub(super) fn address_text(&self) -> AddressText {
+        AddressText::new(self.address)
+    }
+
+    /// Waits for the first byte of a request. False when there will be none: the client closed, was silent for
+    /// `timeout`, or the connection is to end.
+    pub(super) async fn wait(&mut self, cx: &Rc<Context>, timeout: Duration) -> bool {
+        if !self.inbox.is_empty() {
+            return true;
+        }
+        self.receiver.set_mode(Mode::Stream);
+        self.alarm.set(timeout);
+        let received = std::future::poll_fn(|task| {
+            if let Poll::Ready(received) = self.receiver.poll_recv(task) {
+                return Poll::Ready(received.ok().flatten());
+            }
+            // Woken without bytes: because time is up, or because the core looks for connections to end.
+            if cx.is_draining() || self.alarm.poll_elapsed(task).is_ready() || cx.view_for(self.listener).is_none() {
+                return Poll::Ready(None);
+            }
+            Poll::Pending
+        })
+        .await;
+        received.map(|lent| self.inbox.add(lent, &cx.handle)).is_some()
+    }
+
+    /// Receives more of a head until `deadline`; returns when another look at it is worth while.
+    pub(super) async fn more_head(
+        &mut self,
+        cx: &Rc<Context>,
+        deadline: Instant,
+        bytes_max: usize,
+    ) -> Result<(), Error> {
+        self.alarm.set_at(deadline);
+        loop {
+            let cause = match self.alarm.guard(pin!(self.receiver.recv())).await {
+                Ok(Ok(Some(lent))) => {
+                    // A head that comes byte by byte is not parsed anew for each of them, only for each line.
+                    let is_line = lent.contains(&b'\n');
+                    self.inbox.add(lent, &cx.handle);
+                    if is_line || self.inbox.bytes().len() > bytes_max {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Ok(Ok(None)) => Cause::Truncated,
+                Ok(Err(_)) => Cause::Io,
+                Err(Elapsed) => Cause::TimedOut,
+            };
+            return Err(Error::downstream(Stage::RequestHead, cause));
+        }
+    }
+
+    /// Closes so that what was sent last arrives: with unread bytes on our side a close would make the kernel reset the
+    /// connection, and the client would lose an answer that it has not read (RFC 9112 section 9.6).
+    pub(super) async fn linger(&mut self, cx: &Rc<Context>) {
+        self.inbox.clear(&cx.handle);
+        if self.stream.shutdown(Shutdown::Write).await.is_err() {
+            return;
+        }
+        self.alarm.set(LINGER_TIME);
+        let mut left = LINGER_BYTES_MAX;
+        while let Ok(Ok(Some(lent))) = self.alarm.guard(pin!(self.receiver.recv())).await {
+            if lent.len() >= left {
+                return;
+            }
+            left -= lent.len();
+        }
+    }
+}
+
+/// A lingering close waits this long for the client to close as well,
+const LINGER_TIME: Duration = Duration::from_secs(2);
+/// and reads at most this much, to throw it away.
+const LINGER_BYTES_MAX: usize = 1 << 20;

@@ -1,0 +1,226 @@
+//! What all exchanges of a core share.
+
+use crate::limit::{Clients, Gate};
+use crate::log::{LogSink, Record};
+use crate::model::ListenerId;
+use crate::shared::{CoreStats, Events};
+use crate::snapshot::Snapshot;
+use crate::upstream::{PoolView, Pools};
+use ringferry_runtime::Handle;
+use ringferry_runtime::time::Instant;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+/// A core's side of everything: its view of the snapshot, its connections to servers, its log.
+pub struct Context {
+    /// The core.
+    pub handle: Handle,
+    /// Its number.
+    pub core: usize,
+    /// What it counts.
+    pub stats: Arc<CoreStats>,
+    /// Connections of each client, all cores together.
+    pub clients: Arc<Clients>,
+    /// Connections of all clients, all cores together.
+    pub connections: Arc<Gate>,
+    /// What it tells the control plane.
+    pub events: Events,
+    /// Its connections to servers.
+    pub pools: Pools,
+    view: RefCell<Rc<View>>,
+    /// Views that still have listeners that the newest one has not, while their connections drain.
+    retired: RefCell<Vec<Rc<View>>>,
+    log: RefCell<LogSink>,
+    draining: Cell<bool>,
+    /// Who waits for the first line of a batch, and for the last connection.
+    line_waiter: RefCell<Option<Waker>>,
+    drain_waiter: RefCell<Option<Waker>>,
+    /// Wall clock minus monotonic clock, and when it was last looked at.
+    wall: Cell<(u64, Instant)>,
+}
+
+/// What a context is made of.
+pub struct Parts {
+    /// The core.
+    pub handle: Handle,
+    /// Its number.
+    pub core: usize,
+    /// What it counts.
+    pub stats: Arc<CoreStats>,
+    /// See [`Context::clients`].
+    pub clients: Arc<Clients>,
+    /// See [`Context::connections`].
+    pub connections: Arc<Gate>,
+    /// See [`Context::events`].
+    pub events: Events,
+    /// Where log lines go.
+    pub log: LogSink,
+    /// The configuration to start with.
+    pub snapshot: Arc<Snapshot>,
+}
+
+/// A snapshot as one core uses it. An exchange keeps the one that it began with.
+pub struct View {
+    /// The snapshot.
+    pub snapshot: Arc<Snapshot>,
+    /// Its pools.
+    pub pools: Vec<PoolView>,
+}
+
+impl Context {
+    /// A core's context.
+    pub fn new(parts: Parts) -> Context {
+        let Parts { handle, core, stats, clients, connections, events, log, snapshot } = parts;
+        let pools = Pools::new(&handle);
+        let view = Rc::new(View { pools: pools.view(&snapshot), snapshot });
+        stats.generation.set(view.snapshot.generation);
+        Context {
+            core,
+            stats,
+            clients,
+            connections,
+            events,
+            pools,
+            view: RefCell::new(view),
+            retired: RefCell::default(),
+            log: RefCell::new(log),
+            draining: Cell::new(false),
+            line_waiter: RefCell::default(),
+            drain_waiter: RefCell::default(),
+            wall: Cell::new((0, Instant::default())),
+            handle,
+        }
+    }
+
+    /// The newest view.
+    pub fn view(&self) -> Rc<View> {
+        self.view.borrow().clone()
+    }
+
+    /// The newest view that has the listener, and the listener's id in it; false when a newer view has not: then the
+    /// connection serves this request as its last. `None` when its time is over.
+    pub(super) fn view_for(&self, listener: u64) -> Option<(Rc<View>, ListenerId, bool)> {
+        let view = self.view();
+        if let Some(id) = view.snapshot.listener(listener) {
+            return Some((view, id, true));
+        }
+        let retired = self.retired.borrow();
+        retired.iter().rev().find_map(|view| Some((view.clone(), view.snapshot.listener(listener)?, false)))
+    }
+
+    /// New exchanges use `snapshot` from now on. Returns the view before it if a listener is gone; it has to be
+    /// [forgotten](Context::forget) after a while.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) -> Option<Rc<View>> {
+        self.stats.generation.set(snapshot.generation);
+        self.log.borrow_mut().set_format(snapshot.config.log.format);
+        let view = Rc::new(View { pools: self.pools.view(&snapshot), snapshot });
+        let old = self.view.replace(view.clone());
+        let lost = old.snapshot.listeners.iter().any(|bound| view.snapshot.listener(bound.key).is_none());
+        lost.then(|| {
+            self.retired.borrow_mut().push(old.clone());
+            old
+        })
+    }
+
+    /// Connections of listeners that only `view` had are closed when they are idle.
+    pub fn forget(&self, view: &Rc<View>) {
+        self.retired.borrow_mut().retain(|retired| !Rc::ptr_eq(retired, view));
+        self.handle.wake_all();
+    }
+
+    /// Ends idle connections, and others after the exchange that they are in.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        self.handle.wake_all();
+    }
+
+    /// Whether [`Context::drain`] was called.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Writes to the access log.
+    pub fn log(&self) -> std::cell::RefMut<'_, LogSink> {
+        self.log.borrow_mut()
+    }
+
+    /// Adds a line to the access log.
+    pub(super) fn record(&self, record: &Record<'_>) {
+        let mut log = self.log.borrow_mut();
+        let was_empty = log.due_ms().is_none();
+        log.push(record, self.handle.now().as_millis());
+        if was_empty && log.due_ms().is_some() {
+            wake(&self.line_waiter);
+        }
+    }
+
+    /// Waits until a line waits to be handed over; returns when it will have waited long enough.
+    pub async fn first_line(&self) -> u64 {
+        poll_fn(|task| match self.log.borrow().due_ms() {
+            Some(due_ms) => Poll::Ready(due_ms),
+            None => {
+                *self.line_waiter.borrow_mut() = Some(task.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// A connection has ended.
+    pub fn connection_closed(&self) {
+        if self.is_draining() {
+            wake(&self.drain_waiter);
+        }
+    }
+
+    /// Waits until no connection is open.
+    pub async fn drained(&self) {
+        poll_fn(|task| {
+            if self.stats.connections.value() == 0 {
+                return Poll::Ready(());
+            }
+            *self.drain_waiter.borrow_mut() = Some(task.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Milliseconds since 1970.
+    pub fn unix_ms(&self) -> u64 {
+        let now = self.handle.now();
+        let (offset, looked) = self.wall.get();
+        // Asked again each second: boards have their clocks set long after the start.
+        if offset != 0 && now.since(looked).as_millis() < 1000 {
+            return now.as_millis() + offset;
+        }
+        let unix_ms = self.handle.wall().as_millis() as u64;
+        self.wall.set((unix_ms.saturating_sub(now.as_millis()), now));
+        unix_ms
+    }
+
+    /// The time as an IMF-fixdate, for `Date` fields.
+    pub(super) fn date(&self) -> Date {
+        let unix_s = self.unix_ms() / 1000;
+        let mut log = self.log.borrow_mut();
+        let text = log.clock().http_date(unix_s);
+        let mut date = Date([b' '; DATE_BYTES]);
+        date.0.copy_from_slice(&text[..DATE_BYTES]);
+        date
+    }
+}
+
+/// Bytes of an IMF-fixdate: `Sun, 06 Nov 1994 08:49:37 GMT`.
+const DATE_BYTES: usize = 29;
+
+/// The time as an IMF-fixdate.
+pub(super) struct Date(pub(super) [u8; DATE_BYTES]);
+
+fn wake(waiter: &RefCell<Option<Waker>>) {
+    let waker = waiter.borrow_mut().take();
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

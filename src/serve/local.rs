@@ -1,0 +1,81 @@
+//! Answers of our own: errors and redirects.
+
+use super::client::Client;
+use super::context::Context;
+use super::exchange::After;
+use super::plan::{Facts, Reply};
+use super::record::Meter;
+use crate::proto::error::Error;
+use crate::proto::page::{PageCx, write_not_allowed, write_page, write_redirect};
+use ringferry_parser::h1::{Target, Version};
+use ringferry_runtime::time::Alarm;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Methods that a 405 names.
+const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
+
+/// How long an answer of ours may take to leave.
+const SEND_TIME: Duration = Duration::from_secs(10);
+
+/// Sends the answer, logs the exchange, and says how the connection goes on.
+pub(super) async fn answer(
+    cx: &Rc<Context>,
+    client: &mut Client,
+    reply: Reply,
+    facts: Facts,
+    mut meter: Meter,
+) -> After {
+    // A body that is not read would be taken for the next request; so the connection ends, gently.
+    let keep_alive = facts.stays && !facts.has_body && !cx.is_draining();
+    let date = cx.date();
+    let page = PageCx {
+        html: facts.html,
+        is_head: facts.is_head,
+        keep_alive,
+        client_version: facts.version.unwrap_or(Version::H11),
+        date: &date.0,
+    };
+    let mut out = cx.handle.take_bytes();
+    match &reply {
+        Reply::Redirect(redirect, [path, query]) => {
+            meter.status = redirect.status;
+            let target = Target::Origin { path, query: (!query.is_empty()).then_some(query) };
+            write_redirect(redirect, &target, &page, &mut out);
+        }
+        Reply::Error(error) => {
+            meter.error = Some(*error);
+            let Some(status) = error.status() else {
+                meter.finish(cx, facts, client.address);
+                return After::Close;
+            };
+            meter.status = status;
+            if status == 405 { write_not_allowed(ALLOW, &page, &mut out) } else { write_page(status, &page, &mut out) }
+        }
+    }
+    let sent = send(cx, client, out).await;
+    meter.finish(cx, facts, client.address);
+    match (sent, keep_alive) {
+        (false, _) => After::Close,
+        (true, true) => After::Keep,
+        (true, false) => After::Linger,
+    }
+}
+
+/// The page for an error of an exchange whose response has not begun.
+pub(super) async fn fail(cx: &Rc<Context>, client: &mut Client, error: Error, facts: Facts, meter: Meter) -> After {
+    answer(cx, client, Reply::Error(error), facts, meter).await
+}
+
+async fn send(cx: &Rc<Context>, client: &Client, out: Vec<u8>) -> bool {
+    let mut alarm = Alarm::new(&cx.handle);
+    alarm.set(SEND_TIME);
+    match alarm.guard(client.stream.send_all([Some(out.into()), None, None])).await {
+        Ok((result, [Some(ringferry_runtime::Chunk::Bytes(bytes, _)), ..])) => {
+            cx.handle.give_bytes(bytes);
+            result.is_ok()
+        }
+        Ok((result, _)) => result.is_ok(),
+        Err(_) => false,
+    }
+}

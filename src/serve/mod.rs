@@ -1,0 +1,18 @@
+//! Serving a client's connection: read a head, decide, forward, relay back, log; then the next.
+//!
+//! The decisions are made by `route`, `proto` and `balance`, which are pure; here is the order in which they are asked
+//! and the bytes that move in between. See ARCHITECTURE.md, "The life of a request".
+
+mod client;
+mod connection;
+mod context;
+mod exchange;
+mod local;
+mod plan;
+mod record;
+mod respond;
+mod transfer;
+mod tunnel;
+
+pub use connection::serve;
+pub use context::{Context, Parts, View};

@@ -1,0 +1,296 @@
+//! What is to be done with a request: the whole decision, made at once from its head, without waiting for anything.
+
+use super::client::Client;
+use super::context::{Context, View};
+use crate::balance::key_hash;
+use crate::model::{Action, Balance, HashKey, ListenerId, PoolId, Redirect, Route};
+use crate::proto::error::{Cause, Error, Stage};
+use crate::proto::h1::keeps_alive;
+use crate::proto::headers::{RequestCx, client_address, offered_protocols, seen_before, write_request};
+use crate::proto::page::accepts_html;
+use crate::route::{Found, NoRoute};
+use ringferry_parser::h1::{
+    FieldSlots, Fields, HeadLimits, Known, Method, Parsed, RequestBody, RequestHead, Target, Version, request,
+};
+use ringferry_parser::{host, path};
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+/// The outcome of looking at what has been received.
+pub(super) enum Decision {
+    /// The head is not whole yet.
+    NeedMore,
+    /// It goes to a pool.
+    Forward(Box<Plan>),
+    /// We answer it ourselves.
+    Answer(Reply, Facts),
+}
+
+/// An answer of our own.
+pub(super) enum Reply {
+    /// With path and query of the request.
+    Redirect(Redirect, [String; 2]),
+    Error(Error),
+}
+
+/// What is known of a request beyond the decision, for answers and the log.
+#[derive(Default)]
+pub(super) struct Facts {
+    /// Method, host, target, user agent, referer one after another; see [`Facts::text`].
+    text: Vec<u8>,
+    ends: [u32; 5],
+    pub(super) client: Option<IpAddr>,
+    pub(super) version: Option<Version>,
+    pub(super) is_head: bool,
+    pub(super) html: bool,
+    /// The client's connection may serve another request after this one.
+    pub(super) stays: bool,
+    /// The request has a body that has not been read.
+    pub(super) has_body: bool,
+    /// Where the request was routed, as far as it was.
+    pub(super) place: Place,
+}
+
+/// Which site and route a request belongs to, for the log.
+#[derive(Default)]
+pub(super) enum Place {
+    #[default]
+    Unknown,
+    Route(Rc<View>, Found),
+    /// By name: a tunnel outlives snapshots and must not keep them.
+    Named(String, String),
+}
+
+/// Which text of [`Facts`].
+#[derive(Clone, Copy)]
+pub(super) enum Text {
+    Method,
+    Host,
+    Target,
+    UserAgent,
+    Referer,
+}
+
+/// A request that is to be forwarded.
+pub(super) struct Plan {
+    pub(super) facts: Facts,
+    pub(super) view: Rc<View>,
+    pub(super) route: Found,
+    pub(super) pool: PoolId,
+    /// The hash key of the request, for pools that balance by one.
+    pub(super) key: u64,
+    /// The head for the server; taken while it is being sent.
+    pub(super) head: Cell<Option<Vec<u8>>>,
+    pub(super) method: Method,
+    pub(super) version: Version,
+    pub(super) body: RequestBody,
+    pub(super) expects_continue: bool,
+}
+
+impl Plan {
+    pub(super) fn has_body(&self) -> bool {
+        self.facts.has_body
+    }
+
+    /// The head is here: a try that failed has given it back.
+    pub(super) fn can_be_sent(&self) -> bool {
+        let head = self.head.take();
+        let is_here = head.is_some();
+        self.head.set(head);
+        is_here
+    }
+
+    /// The route, as configured.
+    pub(super) fn config(&self) -> &Route {
+        &self.view.snapshot.config.routes[self.route.route.index()]
+    }
+}
+
+impl Facts {
+    pub(super) fn text(&self, which: Text) -> &[u8] {
+        let index = which as usize;
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.text[start as usize..self.ends[index] as usize]
+    }
+
+    /// Of a request that could not be read: what follows it cannot be, either.
+    pub(super) fn unread() -> Facts {
+        Facts { has_body: true, ..Facts::default() }
+    }
+
+    fn of(head: &RequestHead<'_, '_>, mut text: Vec<u8>) -> Facts {
+        let host = head.host.map_or("", |host| host.text);
+        let user_agent = head.fields.first(Known::UserAgent).unwrap_or_default();
+        let referer = head.fields.first(Known::Referer).unwrap_or_default();
+        let parts = [head.method_text.as_bytes(), host.as_bytes(), head.target_text.as_bytes(), user_agent, referer];
+        let mut ends = [0; 5];
+        for (part, end) in parts.into_iter().zip(&mut ends) {
+            text.extend_from_slice(part);
+            *end = text.len() as u32;
+        }
+        Facts {
+            text,
+            ends,
+            version: Some(head.version),
+            is_head: head.method.is_head(),
+            html: accepts_html(&head.fields),
+            stays: keeps_alive(head.version, head.connection),
+            has_body: !matches!(head.body, RequestBody::None | RequestBody::Length(0)),
+            ..Facts::default()
+        }
+    }
+
+    /// The vector, for another request.
+    pub(super) fn into_text(self) -> Vec<u8> {
+        self.text
+    }
+}
+
+/// Decides what happens to the request at the front of the client's inbox, and takes its head out.
+pub(super) fn decide(cx: &Context, client: &mut Client) -> Decision {
+    let Some((view, listener, is_current)) = cx.view_for(client.listener) else {
+        return refuse_unread(Error::internal(Stage::Route, Cause::Overloaded));
+    };
+    let limits = &view.snapshot.config.limits;
+    let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.header_count };
+    let mut slots = FieldSlots::new();
+    let head = match request::parse(client.inbox.bytes(), &mut slots, &limits) {
+        Ok(Parsed::Partial) => return Decision::NeedMore,
+        Ok(Parsed::Complete(head)) => head,
+        Err(error) => return refuse_unread(Error::downstream(Stage::RequestHead, Cause::Head(error))),
+    };
+    let head_len = head.head_len;
+    let mut facts = Facts::of(&head, cx.handle.take_bytes());
+    facts.stays &= is_current && !cx.is_draining();
+    let trusted = &view.snapshot.config.trusted_proxies;
+    facts.client = Some(client_address(client.address, &head.fields, trusted));
+    let decision = match route(&view, listener, &head) {
+        Ok(found) => act(cx, client, view, found, &head, facts),
+        Err(cause) => Decision::Answer(Reply::Error(Error::downstream(Stage::Route, cause)), facts),
+    };
+    client.inbox.consume(head_len, &cx.handle);
+    decision
+}
+
+/// A request whose head cannot be read: where it ends is not known, so the connection ends with the answer.
+fn refuse_unread(error: Error) -> Decision {
+    Decision::Answer(Reply::Error(error), Facts::unread())
+}
+
+/// The route of a request. Methods that no route serves are refused here.
+fn route(view: &View, listener: ListenerId, head: &RequestHead<'_, '_>) -> Result<Found, Cause> {
+    if head.method == Method::Connect || matches!(head.target, Target::Authority(_)) {
+        return Err(Cause::MethodNotAllowed);
+    }
+    if seen_before(&head.fields, &view.snapshot.instance) {
+        return Err(Cause::Loop);
+    }
+    let mut host_scratch: host::HostScratch = [0; host::HOST_BYTES_MAX];
+    let host = head.host.map_or("", |authority| authority.host);
+    let host = host::normalize(host, &mut host_scratch);
+    // For `OPTIONS *` and a target without a path this is the slash: they ask about the site as a whole.
+    let received = head.target.path();
+    let mut path_scratch = Vec::new();
+    let normal = path::normalize(received, &mut path_scratch).map_err(|_| Cause::AmbiguousPath)?;
+    view.snapshot.table.find_agreeing(listener, host, received.as_bytes(), normal).map_err(|none| match none {
+        NoRoute::Host => Cause::UnknownHost,
+        NoRoute::Path => Cause::NoRoute,
+        NoRoute::Ambiguous => Cause::AmbiguousPath,
+    })
+}
+
+/// What the route does with the request.
+fn act(
+    cx: &Context,
+    client: &Client,
+    view: Rc<View>,
+    found: Found,
+    head: &RequestHead<'_, '_>,
+    mut facts: Facts,
+) -> Decision {
+    facts.place = Place::Route(view.clone(), found);
+    let route = &view.snapshot.config.routes[found.route.index()];
+    if matches!((head.body, route.max_body), (RequestBody::Length(length), Some(max)) if length > max) {
+        return Decision::Answer(Reply::Error(Error::downstream(Stage::Request, Cause::BodyTooLarge)), facts);
+    }
+    let pool = match &route.action {
+        Action::Proxy(pool) => *pool,
+        Action::Redirect(redirect) => {
+            let target = [head.target.path().to_owned(), head.target.query().unwrap_or_default().to_owned()];
+            let reply = Reply::Redirect(redirect.clone(), target);
+            return Decision::Answer(reply, facts);
+        }
+    };
+    let out = rewrite(cx, client, &view, route, head, &facts);
+    let key = hash_key(&view.snapshot.config.pools[pool.index()].balance, &head.fields, &facts);
+    let offers = offered_protocols(head).next().is_some();
+    Decision::Forward(Box::new(Plan {
+        route: found,
+        pool,
+        key,
+        head: Cell::new(Some(out)),
+        method: head.method,
+        version: head.version,
+        body: head.body,
+        expects_continue: head.expect_continue && !offers,
+        view,
+        facts,
+    }))
+}
+
+/// The head for the server.
+fn rewrite(
+    cx: &Context,
+    client: &Client,
+    view: &View,
+    route: &Route,
+    head: &RequestHead<'_, '_>,
+    facts: &Facts,
+) -> Vec<u8> {
+    let config = &view.snapshot.config;
+    let peer = client.address_text();
+    let who = facts.client.filter(|address| *address != client.address);
+    let who = who.map(crate::proto::headers::AddressText::new);
+    let id = route.request_id.then(|| hex(cx.handle.random(), cx.handle.random()));
+    let request_cx = RequestCx {
+        peer: &peer,
+        client: who.as_ref().unwrap_or(&peer),
+        peer_is_trusted: config.trusted_proxies.iter().any(|set| set.contains(client.address)),
+        secure: false,
+        default_host: "",
+        strip_prefix: route.strip_prefix.then_some(&*route.path),
+        request_id: id.as_ref().map(|id| &id[..]),
+        via: config.via,
+        instance: &view.snapshot.instance,
+    };
+    let mut out = cx.handle.take_bytes();
+    write_request(head, &request_cx, &mut out);
+    out
+}
+
+/// What the pool hashes of this request. A client without the field or the cookie is hashed by its address.
+fn hash_key(balance: &Balance, fields: &Fields<'_, '_>, facts: &Facts) -> u64 {
+    let Balance::Hash(key) = balance else { return 0 };
+    let named = match key {
+        HashKey::ClientIp => None,
+        HashKey::Header(name) => fields.named(name),
+        HashKey::Cookie(name) => cookie(fields, name),
+    };
+    match (named, facts.client) {
+        (Some(value), _) => key_hash(value),
+        (None, Some(IpAddr::V4(address))) => key_hash(&address.octets()),
+        (None, Some(IpAddr::V6(address))) => key_hash(&address.octets()),
+        (None, None) => 0,
+    }
+}
+
+fn cookie<'b>(fields: &Fields<'_, 'b>, name: &str) -> Option<&'b [u8]> {
+    let pairs = fields.all(Known::Cookie).flat_map(|value| value.split(|&byte| byte == b';'));
+    pairs.map(|pair| pair.trim_ascii()).find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+fn hex(a: u64, b: u64) -> [u8; 32] {
+    let bits = u128::from(a) << 64 | u128::from(b);
+    std::array::from_fn(|place| b"0123456789abcdef"[(bits >> (124 - 4 * place)) as usize & 15])
+}

@@ -1,0 +1,121 @@
+//! What an exchange leaves behind: its line in the log and its place in the counters.
+
+use super::context::Context;
+use super::plan::{Facts, Place, Text};
+use crate::log::Record;
+use crate::proto::error::{Error, Side};
+use crate::shared::ServerCell;
+use ringferry_parser::h1::Version;
+use ringferry_runtime::time::Instant;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Measures one exchange. Every exchange ends in [`Meter::finish`], once.
+pub(super) struct Meter {
+    began: Instant,
+    pub(super) status: u16,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) connect_time: Option<Duration>,
+    /// When the request went to the server that answered.
+    pub(super) sent: Option<Instant>,
+    pub(super) first_byte: Option<Instant>,
+    pub(super) server: Option<Arc<ServerCell>>,
+    pub(super) retries: u32,
+    pub(super) error: Option<Error>,
+    pub(super) tunnel: bool,
+}
+
+impl Meter {
+    pub(super) fn begin(cx: &Context) -> Meter {
+        cx.stats.exchanges.add(1);
+        Meter {
+            began: cx.handle.now(),
+            status: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            connect_time: None,
+            sent: None,
+            first_byte: None,
+            server: None,
+            retries: 0,
+            error: None,
+            tunnel: false,
+        }
+    }
+
+    /// The exchange goes on as a tunnel.
+    pub(super) fn becomes_tunnel(&mut self, cx: &Context) {
+        self.tunnel = true;
+        cx.stats.exchanges.sub(1);
+        cx.stats.tunnels.add(1);
+    }
+
+    /// Counts and logs. `peer` stands in for a client that could not be told from the request.
+    pub(super) fn finish(self, cx: &Context, facts: Facts, peer: IpAddr) {
+        self.count(cx);
+        let now = cx.handle.now();
+        let (site, path) = match &facts.place {
+            Place::Unknown => ("", ""),
+            Place::Route(view, found) => {
+                let config = &view.snapshot.config;
+                (&*config.sites[found.site.index()].name, &*config.routes[found.route.index()].path)
+            }
+            Place::Named(site, path) => (&**site, &**path),
+        };
+        let record = Record {
+            unix_ms: cx.unix_ms(),
+            client: facts.client.unwrap_or(peer),
+            host: facts.text(Text::Host),
+            method: facts.text(Text::Method),
+            target: facts.text(Text::Target),
+            version: match facts.version {
+                None => "",
+                Some(Version::H10) => "HTTP/1.0",
+                Some(Version::H11) => "HTTP/1.1",
+            },
+            status: self.status,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            user_agent: facts.text(Text::UserAgent),
+            referer: facts.text(Text::Referer),
+            total_us: micros(now.since(self.began)),
+            connect_us: self.connect_time.map(micros),
+            first_byte_us: self.first_byte.zip(self.sent).map(|(first, sent)| micros(first.since(sent))),
+            upstream: self.server.as_ref().map_or("", |server| &server.name),
+            retries: self.retries,
+            site,
+            path,
+            error: self.error.map(|error| error.label()),
+            tunnel: self.tunnel,
+        };
+        cx.record(&record);
+        cx.handle.give_bytes(facts.into_text());
+    }
+
+    fn count(&self, cx: &Context) {
+        let stats = &cx.stats;
+        if self.tunnel {
+            stats.tunnels.sub(1)
+        } else {
+            stats.exchanges.sub(1)
+        }
+        stats.requests.add(1);
+        match self.status {
+            400..=499 => stats.responses_4xx.add(1),
+            500..=599 => stats.responses_5xx.add(1),
+            _ => {}
+        }
+        if self.error.is_some_and(|error| error.side != Side::Downstream) {
+            stats.errors.add(1);
+        }
+        stats.retries.add(self.retries.into());
+        stats.bytes_in.add(self.bytes_in);
+        stats.bytes_out.add(self.bytes_out);
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    duration.as_micros() as u64
+}

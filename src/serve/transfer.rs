@@ -1,0 +1,284 @@
+//! One try at a server: the request goes up while the response comes down.
+
+use super::client::Client;
+use super::context::Context;
+use super::exchange::After;
+use super::plan::Plan;
+use super::record::Meter;
+use super::respond::{Final, Response, respond};
+use super::tunnel::Joined;
+use crate::proto::error::{Cause, Error, Side, Stage};
+use crate::proto::h1::INTERIMS_MAX;
+use crate::relay::{Framer, RelayError, Source, copy, send};
+use crate::snapshot::SnapshotPool;
+use crate::upstream::{Connection, Upstream};
+use ringferry_runtime::Chunk;
+use ringferry_runtime::net::Stream;
+use ringferry_runtime::time::{Alarm, Elapsed};
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+/// A try that failed.
+pub(super) struct Failed {
+    pub(super) error: Error,
+    /// No byte of the request's body was taken for sending.
+    pub(super) body_untouched: bool,
+    /// The client has got bytes of a response: nothing else can be said.
+    pub(super) response_begun: bool,
+    /// How the client's connection ends, when nothing else can be said.
+    pub(super) after: After,
+}
+
+/// How far the request has gone up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upload {
+    Running,
+    Ended,
+    Failed,
+}
+
+/// What came down.
+enum Down {
+    Whole(Box<Final>),
+    Switched,
+}
+
+/// How far the response has come, for when it breaks off.
+#[derive(Default)]
+struct Begun {
+    /// The client has got bytes of the final response.
+    response: Cell<bool>,
+    /// Only the end of the connection ends it.
+    ends_by_close: Cell<bool>,
+}
+
+/// Sends the request on `upstream` and relays what comes back.
+pub(super) async fn transfer(
+    cx: &Rc<Context>,
+    client: &mut Client,
+    plan: &Plan,
+    upstream: Upstream,
+    state: &SnapshotPool,
+    meter: &mut Meter,
+) -> Result<After, Failed> {
+    let Upstream { mut connection, mut attempt, reused, .. } = upstream;
+    let has_body = plan.has_body();
+    let begun = Begun::default();
+    meter.sent = Some(cx.handle.now());
+    let mut body = Framer::request(plan.body, plan.config().max_body);
+    let (outcome, upload) = both_ways(cx, client, plan, &mut connection, &mut body, &begun, meter).await;
+    meter.bytes_in = body.bytes();
+    match outcome {
+        Ok(Down::Whole(response)) => {
+            if response.status >= 500 {
+                attempt.failed("answered 5xx", state);
+            } else {
+                attempt.succeeded();
+            }
+            let request_ended = upload == Upload::Ended;
+            if response.server_stays && request_ended && connection.inbox.is_empty() {
+                attempt.keep(connection, &cx.pools);
+            }
+            let quiet = client.inbox.is_empty() && !client.receiver.is_ready();
+            Ok(match (response.client_stays && request_ended, request_ended && quiet) {
+                (true, _) => After::Keep,
+                (false, true) => After::Close,
+                (false, false) => After::Linger,
+            })
+        }
+        Ok(Down::Switched) => {
+            attempt.succeeded();
+            let idle = plan.view.snapshot.config.timeouts.tunnel_idle;
+            Ok(After::Tunnel(Joined::new(connection, attempt, idle)))
+        }
+        Err(error) => {
+            let only_stale = reused && error.cause == Cause::Closed;
+            if error.side == Side::Upstream && !only_stale {
+                attempt.failed(error.label(), state);
+            }
+            let after = if begun.ends_by_close.get() { After::Reset } else { After::Close };
+            Err(Failed { error, body_untouched: !has_body, response_begun: begun.response.get(), after })
+        }
+    }
+}
+
+/// Runs both directions until the response has ended; and the request as well, where its client stays for another.
+async fn both_ways(
+    cx: &Rc<Context>,
+    client: &mut Client,
+    plan: &Plan,
+    connection: &mut Connection,
+    body: &mut Framer,
+    begun: &Begun,
+    meter: &mut Meter,
+) -> (Result<Down, Error>, Upload) {
+    let sink = client.stream.clone();
+    let server = connection.stream.clone();
+    let state = Cell::new(Upload::Running);
+    let has_body = plan.has_body();
+    let mut up = pin!(upload(cx, plan, client, body, &server));
+    let mut down = pin!(download(cx, plan, &sink, connection, &state, begun, meter));
+    // The end of a small send is of no interest before the response comes: looking at it only then saves a wake.
+    let mut skip = false;
+    let outcome = poll_fn(|task| {
+        if state.get() == Upload::Running
+            && !skip
+            && let Poll::Ready(ended) = up.as_mut().poll(task)
+        {
+            state.set(if ended.is_ok() { Upload::Ended } else { Upload::Failed });
+            // The request will never be whole. A server that has stopped reading may still have answered.
+            if let Err(RelayError::Source(cause)) = ended {
+                return Poll::Ready(Err(Error::downstream(Stage::Request, cause)));
+            }
+        }
+        skip = false;
+        down.as_mut().poll(task)
+    })
+    .await;
+    if matches!(&outcome, Ok(Down::Whole(response)) if response.client_stays || !has_body)
+        && state.get() == Upload::Running
+    {
+        state.set(if up.await.is_ok() { Upload::Ended } else { Upload::Failed });
+    }
+    (outcome, state.get())
+}
+
+/// The request, to its end.
+async fn upload(
+    cx: &Rc<Context>,
+    plan: &Plan,
+    client: &mut Client,
+    body: &mut Framer,
+    server: &Stream,
+) -> Result<(), RelayError> {
+    let idle = plan.view.snapshot.config.timeouts.body_idle;
+    let mut head = plan.head.take();
+    if plan.has_body() {
+        let Client { inbox, receiver, alarm, .. } = client;
+        return copy(Source { inbox, receiver, alarm, idle }, body, server, &mut head, &cx.handle).await;
+    }
+    // Without a body the head comes back, for another try.
+    let (sent, [head, ..]) = server.send_all([head.map(Chunk::from), None, None]).await;
+    if let Some(Chunk::Bytes(head, _)) = head {
+        plan.head.set(Some(head));
+    }
+    sent.map_err(|_| RelayError::Sink(Cause::Io))
+}
+
+/// The response, to its end.
+async fn download(
+    cx: &Rc<Context>,
+    plan: &Plan,
+    sink: &Stream,
+    connection: &mut Connection,
+    upload: &Cell<Upload>,
+    begun: &Begun,
+    meter: &mut Meter,
+) -> Result<Down, Error> {
+    let timeouts = &plan.view.snapshot.config.timeouts;
+    let mut alarm = Alarm::new(&cx.handle);
+    let mut response = match head(cx, plan, sink, connection, upload, &mut alarm, meter).await? {
+        Some(response) => response,
+        None => return Ok(Down::Switched),
+    };
+    let idle = if response.is_events { timeouts.tunnel_idle } else { timeouts.body_idle };
+    meter.status = response.status;
+    begun.response.set(true);
+    begun.ends_by_close.set(response.ends_by_close);
+    let mut head = Some(std::mem::take(&mut response.head));
+    let Connection { inbox, receiver, .. } = connection;
+    let source = Source { inbox, receiver, alarm: &mut alarm, idle };
+    let relayed = copy(source, &mut response.framer, sink, &mut head, &cx.handle).await;
+    meter.bytes_out = response.framer.bytes();
+    begun.response.set(head.is_none());
+    relayed.map_err(|error| match error {
+        RelayError::Source(cause) if head.is_none() => Error::upstream(Stage::ResponseBody, cause),
+        RelayError::Source(cause) => Error::upstream(Stage::ResponseHead, cause),
+        RelayError::Sink(cause) => Error::downstream(Stage::ResponseBody, cause),
+    })?;
+    Ok(Down::Whole(response))
+}
+
+/// The head of the final response, interim ones passed on before it; `None` after a switch of protocols.
+async fn head(
+    cx: &Rc<Context>,
+    plan: &Plan,
+    sink: &Stream,
+    connection: &mut Connection,
+    upload: &Cell<Upload>,
+    alarm: &mut Alarm,
+    meter: &mut Meter,
+) -> Result<Option<Box<Final>>, Error> {
+    let body_idle = plan.view.snapshot.config.timeouts.body_idle;
+    let mut interims = 0;
+    loop {
+        let request_ends = !plan.has_body() || upload.get() == Upload::Ended;
+        let bytes = connection.inbox.bytes();
+        let (len, response) =
+            if bytes.is_empty() { (0, Response::NeedMore) } else { respond(cx, plan, bytes, request_ends)? };
+        connection.inbox.consume(len, &cx.handle);
+        let (head, switched) = match response {
+            Response::Final(response) => return Ok(Some(response)),
+            Response::NeedMore => {
+                receive_head(cx, plan, connection, upload, alarm, meter).await?;
+                continue;
+            }
+            Response::Interim(head) => (head, false),
+            Response::Switch(head) => (head, true),
+        };
+        let sent = send([Some(head.into()), None, None], sink, alarm, body_idle, &cx.handle).await;
+        sent.map_err(|_| Error::downstream(Stage::ResponseHead, Cause::Io))?;
+        if switched {
+            meter.status = 101;
+            return Ok(None);
+        }
+        interims += 1;
+        if interims > INTERIMS_MAX {
+            return Err(Error::upstream(Stage::ResponseHead, Cause::TooManyInterims));
+        }
+        // A server that has said one thing is given its time anew for the next.
+        alarm.clear();
+    }
+}
+
+/// Receives more of the response's head.
+async fn receive_head(
+    cx: &Rc<Context>,
+    plan: &Plan,
+    connection: &mut Connection,
+    upload: &Cell<Upload>,
+    alarm: &mut Alarm,
+    meter: &mut Meter,
+) -> Result<(), Error> {
+    let first_byte = plan.view.snapshot.config.timeouts.first_byte;
+    let mut is_set = false;
+    let received = poll_fn(|task| {
+        if let Poll::Ready(received) = connection.receiver.poll_recv(task) {
+            return Poll::Ready(Ok(received));
+        }
+        // The server's time runs from when it has the request, or is asked whether it wants the body.
+        if !is_set && (!plan.has_body() || plan.expects_continue || upload.get() != Upload::Running) {
+            alarm.set(first_byte);
+            is_set = true;
+        }
+        alarm.poll_elapsed(task).map(Err)
+    })
+    .await;
+    let nothing_came = meter.first_byte.is_none();
+    let cause = match received {
+        Ok(Ok(Some(lent))) => {
+            meter.first_byte.get_or_insert(cx.handle.now());
+            connection.inbox.add(lent, &cx.handle);
+            return Ok(());
+        }
+        // Once something has come, the server has begun to work on the request.
+        Ok(Ok(None)) if nothing_came => Cause::Closed,
+        Ok(Err(_)) if nothing_came => Cause::Io,
+        Ok(_) => Cause::Truncated,
+        Err(Elapsed) => Cause::TimedOut,
+    };
+    Err(Error::upstream(Stage::ResponseHead, cause))
+}

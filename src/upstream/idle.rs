@@ -1,0 +1,66 @@
+//! Kept connections to one server, on one core.
+//!
+//! A connection that waits here has a receive armed: if the server closes it, or says something that nobody asked for,
+//! the receive completes and the connection is not used again. That is the probe before reuse, and it costs no call.
+
+use crate::relay::Inbox;
+use ringferry_runtime::Group;
+use ringferry_runtime::net::{Mode, Receiver, Stream};
+use ringferry_runtime::time::Instant;
+use std::cell::RefCell;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+/// A connection and its receiving half.
+pub struct Connection {
+    /// The connection.
+    pub stream: Stream,
+    /// Its receiving half.
+    pub receiver: Receiver,
+    /// Received and not yet used.
+    pub inbox: Inbox,
+}
+
+/// The stock, last in first out: the warmest connection serves next, the coldest ones time out.
+#[derive(Default)]
+pub(super) struct Idle {
+    stock: RefCell<Vec<(Connection, Instant)>>,
+}
+
+impl Idle {
+    /// The connection used last that still stands.
+    pub(super) fn take(&self) -> Option<Connection> {
+        let mut stock = self.stock.borrow_mut();
+        while let Some((connection, _)) = stock.pop() {
+            if !connection.receiver.is_ready() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection, unless it has more to say or there are `max` already. `janitor` is woken when it ends.
+    pub(super) fn put(&self, mut connection: Connection, max: usize, now: Instant, janitor: &Waker) {
+        connection.receiver.set_mode(Mode::Once(Group::Head));
+        let quiet = connection.receiver.poll_recv(&mut Context::from_waker(janitor)).is_pending();
+        let mut stock = self.stock.borrow_mut();
+        if quiet && stock.len() < max {
+            stock.push((connection, now));
+        }
+    }
+
+    /// Closes what has ended or has waited for `timeout`. Returns when the next one will have.
+    pub(super) fn sweep(&self, timeout: Duration, now: Instant, janitor: &Waker) -> Option<Instant> {
+        let mut stock = self.stock.borrow_mut();
+        stock.retain_mut(|(connection, since)| {
+            // Asked again with this waker: the one it was put with may have been used up.
+            now < *since + timeout && connection.receiver.poll_recv(&mut Context::from_waker(janitor)).is_pending()
+        });
+        stock.iter().map(|(_, since)| *since + timeout).min()
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.stock.borrow().len()
+    }
+}

@@ -1,0 +1,301 @@
+//! Obtaining a connection for an exchange: pick a server, reuse or dial, wait or hold where the pool says so.
+
+use super::dial::dial;
+use super::idle::Connection;
+use super::pools::{PoolView, Pools, Server};
+use crate::balance::Servers;
+use crate::health::Admit;
+use crate::model::Pool;
+use crate::proto::error::{Cause, Error, Stage};
+use crate::shared::{InUse, ServerCell};
+use crate::snapshot::SnapshotPool;
+use ringferry_runtime::Handle;
+use ringferry_runtime::time::{Alarm, Elapsed, Instant, Sleep};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// A connection for one exchange, and the claim on its server.
+pub struct Upstream {
+    /// Which server of the pool.
+    pub index: usize,
+    /// The connection.
+    pub connection: Connection,
+    /// What the server is told about how it went.
+    pub attempt: Attempt,
+    /// It was kept from an earlier exchange: the server may be closing it at this moment.
+    pub reused: bool,
+    /// How long connecting took; `None` for a kept one.
+    pub connect_time: Option<Duration>,
+}
+
+/// One try of a server. It counts as in use until dropped, and a probe that told nothing is given to the next.
+pub struct Attempt {
+    server: Server,
+    is_probe: bool,
+    handle: Handle,
+    _in_use: InUse<Server>,
+}
+
+/// Servers that an exchange has tried already: 64 of them, more count as not tried.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tried {
+    servers: u64,
+    /// Of these, those that failed on a kept connection: they deserve a fresh one when there is no other server.
+    stale: u64,
+    fresh_only: bool,
+}
+
+impl Tried {
+    /// A kept connection to this server turned out to be closed.
+    pub fn went_stale(&mut self, server: usize) {
+        self.stale |= bit(server);
+        self.fresh_only = true;
+    }
+
+    fn add(&mut self, server: usize) {
+        self.servers |= bit(server);
+    }
+
+    fn has(self, server: usize) -> bool {
+        self.servers & bit(server) != 0
+    }
+
+    /// Lets servers be tried again that only failed on a kept connection. False when there is none.
+    fn forgive_stale(&mut self) -> bool {
+        self.servers &= !self.stale;
+        std::mem::take(&mut self.stale) != 0
+    }
+}
+
+fn bit(server: usize) -> u64 {
+    1u64.checked_shl(server as u32).unwrap_or(0)
+}
+
+/// What obtaining needs to know.
+pub struct Obtain<'a> {
+    /// The core's servers.
+    pub pools: &'a Pools,
+    /// The pool as this core sees it,
+    pub view: &'a PoolView,
+    /// as configured,
+    pub pool: &'a Pool,
+    /// and as all cores share it.
+    pub state: &'a SnapshotPool,
+    /// The hash key of the request, for pools that balance by one.
+    pub key: u64,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// The core.
+    pub handle: &'a Handle,
+}
+
+/// How often a held request looks whether a server is up.
+const HOLD_STEP: Duration = Duration::from_millis(100);
+
+/// How long a request waits for a server that has its `max_connections`, where the pool has no `hold`.
+const QUEUE_TIME: Duration = Duration::from_secs(5);
+
+impl Obtain<'_> {
+    /// A connection to a server that `tried` does not name. `held_until` is when a held request gives up; it is set
+    /// when the wait begins and kept over further tries.
+    pub async fn upstream(&self, tried: &mut Tried, held_until: &mut Option<Instant>) -> Result<Upstream, Error> {
+        let mut last = None;
+        loop {
+            match self.pick(*tried) {
+                Pick::Server(index, attempt) => match self.connect(index, attempt, tried).await {
+                    Ok(upstream) => return Ok(upstream),
+                    Err(error) => last = Some(error),
+                },
+                Pick::Full => {
+                    let (index, attempt) = self.wait_for_place(*tried).await?;
+                    match self.connect(index, attempt, tried).await {
+                        Ok(upstream) => return Ok(upstream),
+                        Err(error) => last = Some(error),
+                    }
+                }
+                Pick::Nothing if tried.forgive_stale() => {}
+                Pick::Nothing => {
+                    let error = last.unwrap_or(Error::upstream(Stage::Connect, Cause::NoServer));
+                    self.hold(held_until, error).await?;
+                    *tried = Tried::default();
+                }
+            }
+        }
+    }
+
+    fn pick(&self, tried: Tried) -> Pick {
+        let now_ms = self.handle.now().as_millis();
+        let mut tried = tried;
+        loop {
+            let usable = Usable { obtain: self, tried, now_ms };
+            let Some(index) = self.view.picker.borrow_mut().pick(&usable, self.key) else {
+                return if usable.any_full() { Pick::Full } else { Pick::Nothing };
+            };
+            match self.admit(index, now_ms) {
+                Some(attempt) => return Pick::Server(index, attempt),
+                // Another core was faster to probe it or to take its last place.
+                None => tried.add(index),
+            }
+        }
+    }
+
+    fn admit(&self, index: usize, now_ms: u64) -> Option<Attempt> {
+        let server = &self.view.servers[index];
+        let in_use = ServerCell::acquire(server.clone(), self.pool.servers[index].max_connections)?;
+        let is_probe = match server.health.admit(now_ms) {
+            Admit::Yes => false,
+            Admit::Probe => true,
+            Admit::No => return None,
+        };
+        Some(Attempt { server: server.clone(), is_probe, handle: self.handle.clone(), _in_use: in_use })
+    }
+
+    async fn connect(&self, index: usize, mut attempt: Attempt, tried: &mut Tried) -> Result<Upstream, Error> {
+        tried.add(index);
+        attempt.server.requests.fetch_add(1, Relaxed);
+        let kept = if tried.fresh_only { None } else { attempt.server.idle().take() };
+        if let Some(connection) = kept {
+            return Ok(Upstream { index, connection, attempt, reused: true, connect_time: None });
+        }
+        let began = self.handle.now();
+        match dial(&attempt.server, self.connect_timeout, self.handle).await {
+            Ok(connection) => {
+                // Requests that are held need not wait until this one is answered.
+                if self.view.probing.get() || self.pool.hold.is_some() {
+                    self.state.waiters.wake_all();
+                }
+                let connect_time = Some(self.handle.now().since(began));
+                Ok(Upstream { index, connection, attempt, reused: false, connect_time })
+            }
+            Err(error) => {
+                attempt.server.look_up_again();
+                attempt.failed(error.label(), self.state);
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until a server with `max_connections` has a place.
+    async fn wait_for_place(&self, tried: Tried) -> Result<(usize, Attempt), Error> {
+        let mut alarm = Alarm::new(self.handle);
+        alarm.set(self.pool.hold.unwrap_or(QUEUE_TIME));
+        let waiting = self.state.waiters.wait(self.pool.queue, || match self.pick(tried) {
+            Pick::Server(index, attempt) => Some((index, attempt)),
+            Pick::Full | Pick::Nothing => None,
+        });
+        match alarm.guard(std::pin::pin!(waiting)).await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(_)) => Err(Error::upstream(Stage::Connect, Cause::QueueFull)),
+            Err(Elapsed) => Err(Error::upstream(Stage::Connect, Cause::Overloaded)),
+        }
+    }
+
+    /// No server is up: waits a moment where the pool holds requests, else gives `error`.
+    async fn hold(&self, held_until: &mut Option<Instant>, error: Error) -> Result<(), Error> {
+        let Some(hold) = self.pool.hold else { return Err(error) };
+        let until = *held_until.get_or_insert(self.handle.now() + hold);
+        if self.handle.now() >= until {
+            return Err(error);
+        }
+        // Only one request of a core looks whether a server is up again; the others wait to hear of it.
+        if !self.view.probing.replace(true) {
+            let _probing = Probing(self.view);
+            Sleep::new(self.handle, HOLD_STEP).await;
+            return Ok(());
+        }
+        let mut alarm = Alarm::new(self.handle);
+        alarm.set_at(until);
+        let mut first = true;
+        let heard = self.state.waiters.wait(self.pool.queue, || (!std::mem::take(&mut first)).then_some(()));
+        match alarm.guard(std::pin::pin!(heard)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Error::upstream(Stage::Connect, Cause::QueueFull)),
+            Err(Elapsed) => Err(error),
+        }
+    }
+}
+
+enum Pick {
+    Server(usize, Attempt),
+    /// Servers are up, but each has its `max_connections`.
+    Full,
+    Nothing,
+}
+
+/// Marks the one held request that looks; the next one looks when it is done.
+struct Probing<'a>(&'a PoolView);
+
+impl Drop for Probing<'_> {
+    fn drop(&mut self) {
+        self.0.probing.set(false);
+    }
+}
+
+struct Usable<'a> {
+    obtain: &'a Obtain<'a>,
+    tried: Tried,
+    now_ms: u64,
+}
+
+impl Usable<'_> {
+    fn is_full(&self, server: usize) -> bool {
+        let max = self.obtain.pool.servers[server].max_connections;
+        max.is_some_and(|max| self.obtain.view.servers[server].in_use() >= max)
+    }
+
+    fn is_candidate(&self, server: usize) -> bool {
+        !self.tried.has(server) && self.obtain.view.servers[server].health.is_up(self.now_ms)
+    }
+
+    fn any_full(&self) -> bool {
+        (0..self.obtain.view.servers.len()).any(|server| self.is_candidate(server) && self.is_full(server))
+    }
+}
+
+impl Servers for Usable<'_> {
+    fn usable(&self, server: usize) -> bool {
+        self.is_candidate(server) && !self.is_full(server)
+    }
+
+    fn in_flight(&self, server: usize) -> u32 {
+        self.obtain.view.servers[server].in_use()
+    }
+}
+
+impl Attempt {
+    /// The server answered sensibly.
+    pub fn succeeded(&mut self) {
+        self.server.health.success(self.handle.now().as_millis());
+        if std::mem::take(&mut self.is_probe) {
+            // It is up again: held requests may try.
+            self.server.waiters.wake_all();
+        }
+    }
+
+    /// The server failed: not reached, broke off, or answered with a 5xx.
+    pub fn failed(&mut self, cause: &'static str, state: &SnapshotPool) {
+        let now_ms = self.handle.now().as_millis();
+        self.server.failed(cause, now_ms);
+        self.server.health.failure(now_ms, &state.policy);
+        self.is_probe = false;
+    }
+
+    /// Keeps the connection for a later exchange.
+    pub fn keep(self, connection: Connection, pools: &Pools) {
+        pools.keep(&self.server, connection);
+    }
+
+    /// The server's name, for the log.
+    pub fn server(&self) -> &Arc<ServerCell> {
+        self.server.cell()
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if self.is_probe {
+            self.server.health.probe_abandoned();
+        }
+    }
+}

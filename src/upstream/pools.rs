@@ -1,0 +1,139 @@
+//! The pools as one core sees them: the shared cells of their servers, and its own kept connections and pickers.
+
+use super::idle::{Connection, Idle};
+use crate::balance::Picker;
+use crate::shared::ServerCell;
+use crate::snapshot::Snapshot;
+use ringferry_runtime::Handle;
+use ringferry_runtime::time::Sleep;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::ops::Deref;
+use std::pin::pin;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+/// A server on this core. Dereferences to its shared cell.
+#[derive(Clone)]
+pub(super) struct Server(Rc<Slot>);
+
+pub(super) struct Slot {
+    cell: Arc<ServerCell>,
+    pub(super) idle: Idle,
+}
+
+impl Deref for Server {
+    type Target = ServerCell;
+
+    fn deref(&self) -> &ServerCell {
+        &self.0.cell
+    }
+}
+
+impl Server {
+    pub(super) fn idle(&self) -> &Idle {
+        &self.0.idle
+    }
+
+    pub(super) fn cell(&self) -> &Arc<ServerCell> {
+        &self.0.cell
+    }
+}
+
+/// One pool in a core's view of a snapshot.
+pub struct PoolView {
+    pub(super) servers: Vec<Server>,
+    pub(super) picker: RefCell<Picker>,
+    /// A held request is trying the servers; the others wait for what it finds.
+    pub(super) probing: Cell<bool>,
+}
+
+/// All servers that a core knows, whichever snapshot named them, and what closes their kept connections.
+pub struct Pools {
+    handle: Handle,
+    known: RefCell<Vec<Weak<Slot>>>,
+    /// The waker of the janitor's task.
+    janitor: RefCell<Option<Waker>>,
+    idle_timeout: Cell<Duration>,
+    idle_max: Cell<usize>,
+}
+
+impl Pools {
+    /// No servers yet.
+    pub fn new(handle: &Handle) -> Pools {
+        Pools {
+            handle: handle.clone(),
+            known: RefCell::default(),
+            janitor: RefCell::default(),
+            idle_timeout: Cell::new(Duration::ZERO),
+            idle_max: Cell::new(0),
+        }
+    }
+
+    /// The pools of a snapshot. A server that this core knows already keeps its connections.
+    pub fn view(&self, snapshot: &Snapshot) -> Vec<PoolView> {
+        self.idle_timeout.set(snapshot.config.timeouts.upstream_idle);
+        self.idle_max.set(snapshot.config.limits.idle_per_server);
+        self.known.borrow_mut().retain(|slot| slot.strong_count() > 0);
+        let pools = snapshot.config.pools.iter().zip(&snapshot.pools);
+        let view = pools.map(|(pool, state)| PoolView {
+            servers: state.servers.iter().map(|cell| self.server(cell)).collect(),
+            picker: RefCell::new(Picker::new(pool, self.handle.random())),
+            probing: Cell::new(false),
+        });
+        view.collect()
+    }
+
+    fn server(&self, cell: &Arc<ServerCell>) -> Server {
+        let mut known = self.known.borrow_mut();
+        let same = known.iter().filter_map(Weak::upgrade).find(|slot| Arc::ptr_eq(&slot.cell, cell));
+        Server(same.unwrap_or_else(|| {
+            let slot = Rc::new(Slot { cell: cell.clone(), idle: Idle::default() });
+            known.push(Rc::downgrade(&slot));
+            slot
+        }))
+    }
+
+    /// Keeps a connection for later.
+    pub(super) fn keep(&self, server: &Server, connection: Connection) {
+        let janitor = self.janitor.borrow();
+        let Some(janitor) = &*janitor else { return };
+        let was_empty = server.idle().len() == 0;
+        server.idle().put(connection, self.idle_max.get(), self.handle.now(), janitor);
+        if was_empty {
+            // It has a new deadline to wait for.
+            janitor.wake_by_ref();
+        }
+    }
+
+    /// Kept connections, all servers together.
+    pub fn idle(&self) -> usize {
+        self.known.borrow().iter().filter_map(Weak::upgrade).map(|slot| slot.idle.len()).sum()
+    }
+
+    /// Closes kept connections when the server has closed them or their time is over. A task of its own, for ever.
+    pub async fn janitor(&self) {
+        loop {
+            let next = poll_fn(|cx| {
+                *self.janitor.borrow_mut() = Some(cx.waker().clone());
+                let slots: Vec<_> = self.known.borrow().iter().filter_map(Weak::upgrade).collect();
+                let (timeout, now) = (self.idle_timeout.get(), self.handle.now());
+                Poll::Ready(slots.iter().filter_map(|slot| slot.idle.sweep(timeout, now, cx.waker())).min())
+            })
+            .await;
+            let mut sleep = next.map(|at| Sleep::new(&self.handle, at.since(self.handle.now())));
+            let mut first = true;
+            // Woken by the deadline, by a connection that has ended, or by the first of an empty stock.
+            poll_fn(|cx| {
+                let due = match &mut sleep {
+                    Some(sleep) => pin!(sleep).poll(cx).is_ready(),
+                    None => false,
+                };
+                if due || !std::mem::take(&mut first) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! One core at work: its listeners, what keeps its house, and the commands of the control plane.
+
+mod keep;
+
+use crate::limit::{Clients, Gate};
+use crate::listen::{Handed, Peer, admit, listen};
+use crate::log::LogSink;
+use crate::serve::{Context, Parts};
+use crate::shared::{Command, CoreStats, Event, Events};
+use crate::snapshot::Snapshot;
+use ringferry_runtime::mailbox::Mailbox;
+use ringferry_runtime::time::Sleep;
+use ringferry_runtime::{Core, Either, KernelError, Settings, race};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+/// What a core needs to work.
+pub struct Worker {
+    /// Its number, from 0.
+    pub core: usize,
+    /// What it counts.
+    pub stats: Arc<CoreStats>,
+    /// Connections of each client, all cores together.
+    pub clients: Arc<Clients>,
+    /// Connections of all clients, all cores together.
+    pub connections: Arc<Gate>,
+    /// What it tells the control plane.
+    pub events: Events,
+    /// Where its log lines go.
+    pub log: LogSink,
+    /// The configuration to start with.
+    pub snapshot: Arc<Snapshot>,
+    /// What the control plane tells it.
+    pub commands: Mailbox<Command<Snapshot>>,
+    /// Connections that other cores hand over.
+    pub handed: Mailbox<Handed>,
+    /// The other cores.
+    pub peers: Vec<Peer>,
+}
+
+impl Worker {
+    /// Works until told to stop. `started` is told whether the ring could be made.
+    pub fn run(self, started: &SyncSender<Result<(), KernelError>>) {
+        let core = match Core::new(&Settings::default()) {
+            Ok(core) => core,
+            Err(error) => return drop(started.send(Err(error))),
+        };
+        let handle = core.handle();
+        let Worker { core: number, stats, clients, connections, events, log, snapshot, commands, handed, peers } = self;
+        let parts = Parts { handle, core: number, stats, clients, connections, events, log, snapshot };
+        let cx = Rc::new(Context::new(parts));
+        let _ = started.send(Ok(()));
+        core.run(work(cx, commands, handed, peers.into()));
+    }
+}
+
+async fn work(cx: Rc<Context>, mut commands: Mailbox<Command<Snapshot>>, handed: Mailbox<Handed>, peers: Rc<[Peer]>) {
+    report_panics(&cx);
+    cx.handle.spawn(keep::idle_connections(cx.clone()));
+    cx.handle.spawn(keep::log(cx.clone()));
+    cx.handle.spawn(take_over(cx.clone(), handed));
+    for bound in &cx.view().snapshot.listeners {
+        cx.handle.spawn(listen(cx.clone(), bound.clone(), peers.clone()));
+    }
+    loop {
+        let command = if cx.is_draining() {
+            match race(commands.recv(), cx.drained()).await {
+                Either::Left(command) => command,
+                Either::Right(()) => {
+                    cx.events.send(Event::Drained { core: cx.core });
+                    commands.recv().await
+                }
+            }
+        } else {
+            commands.recv().await
+        };
+        match command {
+            Some(Command::Publish(snapshot)) => publish(&cx, snapshot, &peers),
+            Some(Command::Drain { .. }) => cx.drain(),
+            Some(Command::Stop) | None => break,
+        }
+    }
+    cx.log().flush();
+}
+
+/// Accepts on what is new, and serves what came through a listener that is gone for a while longer.
+fn publish(cx: &Rc<Context>, snapshot: Arc<Snapshot>, peers: &Rc<[Peer]>) {
+    let before = cx.view();
+    for bound in &snapshot.listeners {
+        if before.snapshot.listener(bound.key).is_none() {
+            cx.handle.spawn(listen(cx.clone(), bound.clone(), peers.clone()));
+        }
+    }
+    let grace = snapshot.config.timeouts.drain;
+    if let Some(retired) = cx.publish(snapshot) {
+        // Listeners look whether they are still wanted.
+        cx.handle.wake_all();
+        let cx = cx.clone();
+        cx.handle.clone().spawn(async move {
+            Sleep::new(&cx.handle, grace).await;
+            cx.forget(&retired);
+        });
+    }
+}
+
+async fn take_over(cx: Rc<Context>, mut handed: Mailbox<Handed>) {
+    while let Some(Handed { socket, listener }) = handed.recv().await {
+        admit(&cx, socket, listener);
+    }
+}
+
+fn report_panics(cx: &Rc<Context>) {
+    let (stats, events, core) = (cx.stats.clone(), cx.events.clone(), cx.core);
+    cx.handle.on_panic(move |message| {
+        stats.panics.add(1);
+        events.send(Event::Panicked { core, message: message.to_owned() });
+    });
+}
