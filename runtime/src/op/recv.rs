@@ -3,7 +3,7 @@
 //! Orphan rule: the picked buffer goes back to its ring by being dropped.
 
 use super::running::Running;
-use crate::buf::{Group, Lent};
+use crate::buf::{Group, Lent, Ticket};
 use crate::driver::Kind;
 use crate::kernel::Op;
 use crate::net::Descriptor;
@@ -28,11 +28,13 @@ pub struct Receiver {
     descriptor: Rc<Descriptor>,
     mode: Mode,
     running: Option<(Mode, Running)>,
+    /// It found no buffer, and waits in this group for one.
+    starved: Option<(Group, Ticket)>,
 }
 
 impl Receiver {
     pub(crate) fn new(descriptor: Rc<Descriptor>, mode: Mode) -> Receiver {
-        Receiver { descriptor, mode, running: None }
+        Receiver { descriptor, mode, running: None, starved: None }
     }
 
     /// Receives in this way from the next arming on. A stream that is armed is ended; what it brought is read first.
@@ -46,6 +48,7 @@ impl Receiver {
     /// Starts receiving without waiting for it.
     pub fn arm(&mut self) {
         if self.running.is_none() {
+            self.leave_queue();
             let fd = self.descriptor.raw();
             let running = match self.mode {
                 Mode::Stream => {
@@ -85,6 +88,11 @@ impl Receiver {
     /// The next bytes; `None` at the end of the stream. Nothing is lost when it is not waited for to the end.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Lent>>> {
         loop {
+            if let Some((group, ticket)) = self.starved
+                && self.descriptor.handle().still_waits_for_buffer(group, ticket, cx.waker())
+            {
+                return Poll::Pending;
+            }
             self.arm();
             let Some((mode, running)) = &mut self.running else { unreachable!("just armed") };
             let (done, group) = match *mode {
@@ -105,7 +113,7 @@ impl Receiver {
                 (result, _) if result == -libc::ECANCELED => {}
                 (result, _) if result == -libc::ENOBUFS => {
                     self.running = None;
-                    self.descriptor.handle().wait_for_buffer(group, cx.waker());
+                    self.starved = Some((group, self.descriptor.handle().wait_for_buffer(group, cx.waker())));
                     return Poll::Pending;
                 }
                 (0, _) => return Poll::Ready(Ok(None)),
@@ -118,5 +126,17 @@ impl Receiver {
     /// See [`Receiver::poll_recv`].
     pub async fn recv(&mut self) -> io::Result<Option<Lent>> {
         poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    fn leave_queue(&mut self) {
+        if let Some((group, ticket)) = self.starved.take() {
+            self.descriptor.handle().stop_waiting_for_buffer(group, ticket);
+        }
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.leave_queue();
     }
 }
