@@ -46,6 +46,8 @@ pub struct Control<S> {
     pub in_force: Loaded<S>,
     /// Reads the configuration again and builds a snapshot, without any effect until it is published.
     pub reload: Reload<S>,
+    /// What to say once signals are heeded: until then one would end the process without a drain.
+    pub announce: String,
     /// `status` and `reload` of the command line talk to it.
     pub admin: Option<AdminSocket>,
     /// The monotonic clock that the cores use.
@@ -112,6 +114,7 @@ impl<S: 'static> Control<S> {
 
     async fn serve(self, output: impl FnOnce(File) -> Output) -> io::Result<Exit> {
         let signals = signals::listen()?;
+        self.log.note(self.announce.trim_end());
         Ok(self.serve_signals(output, signals).await)
     }
 

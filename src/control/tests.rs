@@ -252,6 +252,7 @@ fn the_last_lines_are_written_before_the_end() {
         output: std::os::fd::OwnedFd::from(writer).into(),
         in_force: loaded(1),
         reload: Box::new(|_| Err(String::new())),
+        announce: "ready".to_owned(),
         admin: None,
         now_ms: || 0,
     };

@@ -21,6 +21,9 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+/// A response with a larger body does not fit one small buffer.
+const BULKY_BYTES: u64 = 3072;
+
 /// A try that failed.
 pub(super) struct Failed {
     pub(super) error: Error,
@@ -80,6 +83,7 @@ pub(super) async fn transfer(
             }
             let request_ended = upload == Upload::Ended;
             if response.server_stays && request_ended && connection.inbox.is_empty() {
+                connection.bulky = meter.bytes_out > BULKY_BYTES;
                 attempt.keep(connection, &cx.pools);
             }
             let quiet = client.inbox.is_empty() && !client.receiver.is_ready();
@@ -189,7 +193,7 @@ async fn download(
     begun.response.set(true);
     begun.ends_by_close.set(response.ends_by_close);
     let mut head = Some(std::mem::take(&mut response.head));
-    let Connection { inbox, receiver, stream } = connection;
+    let Connection { inbox, receiver, stream, .. } = connection;
     let source = Source { inbox, receiver, stream, alarm: &mut alarm, idle };
     let relayed = copy(source, &mut response.framer, sink, &mut head, &cx.handle).await;
     meter.bytes_out = response.framer.bytes();
