@@ -1,18 +1,20 @@
 //! A core: one ring, its tasks, timers and buffers, and the turn that joins them.
 
-use crate::buf::{Group, GroupSettings, Pool};
-use crate::driver::{After, Kind, Slots, Stats};
-use crate::kernel::{Kernel, KernelError, KernelSettings, Op, RawDescriptor, Token};
-use crate::net::Descriptor;
+mod handle;
+
+use crate::buf::{GroupSettings, Pool};
+use crate::driver::{After, Slots, Stats};
+use crate::kernel::{Kernel, KernelError, KernelSettings, Op};
+use crate::sys::pipe::PipeEnds;
 use crate::sys::{Remote, Woken};
-use crate::task::{self, JoinHandle, Outcome, Registered, RunQueue, TaskTable, Turning};
-use crate::time::{Instant, Key, Wheel};
+use crate::task::{self, Outcome, Registered, RunQueue, TaskTable, Turning};
+use crate::time::{Instant, Wheel};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::Context;
 use std::time::Duration;
 
 /// How a core is set up. The defaults suit a small board.
@@ -57,6 +59,18 @@ pub struct Core {
     _registered: Registered,
 }
 
+/// Pipes of a core: those that wait, and how many are in use.
+#[derive(Default)]
+struct Pipes {
+    idle: Vec<PipeEnds>,
+    in_use: usize,
+}
+
+/// Pipes that a core may have in use: an unprivileged user gets some hundred of our size for all of its processes.
+const PIPES_MAX: usize = 64;
+/// Pipes that are kept while nobody uses them.
+const PIPES_IDLE_MAX: usize = 16;
+
 /// How tasks reach their core. Cheap to clone, never leaves the thread.
 #[derive(Clone)]
 pub struct Handle(Rc<Inner>);
@@ -68,6 +82,7 @@ struct Inner {
     queue: Rc<RunQueue>,
     wheel: RefCell<Wheel>,
     pool: Pool,
+    pipes: RefCell<Pipes>,
     now: Cell<Instant>,
     /// The ring takes nothing any more.
     closed: Cell<bool>,
@@ -76,7 +91,7 @@ struct Inner {
 }
 
 /// Told the message of a task's panic.
-type PanicReport = Box<dyn Fn(&str)>;
+type PanicReport = Rc<dyn Fn(&str)>;
 
 impl Core {
     /// A core with a ring of its own. It must be turned on the thread that makes it.
@@ -108,6 +123,7 @@ impl Core {
             queue: Rc::new(RunQueue::new(registered.id)),
             wheel: RefCell::new(Wheel::new(now)),
             pool: Pool::new(),
+            pipes: RefCell::default(),
             now: Cell::new(now),
             closed: Cell::new(false),
             stats: RefCell::default(),
@@ -143,12 +159,14 @@ impl Core {
 
     fn run_ready(&mut self) {
         let _turning = Turning::enter(self.inner.queue.clone());
+        self.inner.queue.open_outbox();
         self.inner.run_tasks();
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {
         let inner = self.inner.clone();
         let _turning = Turning::enter(inner.queue.clone());
+        inner.send_messages();
         let timeout = if inner.queue.len() > 0 { Some(Duration::ZERO) } else { inner.wait_time(timeout) };
         let may_sleep = timeout != Some(Duration::ZERO) && self.remote.fall_asleep();
         inner.kernel.borrow_mut().wait(if may_sleep { timeout } else { Some(Duration::ZERO) }, inner.now.get());
@@ -160,39 +178,54 @@ impl Core {
         if self.remote.take_woken(&mut self.woken) {
             inner.wake_foreign(&mut self.woken);
         }
-        inner.wheel.borrow_mut().advance(inner.now.get(), Waker::wake);
+        inner.fire_timers();
         inner.stats.borrow_mut().turns += 1;
     }
 
     /// Ends all tasks, cancels what they had in flight, and waits until the kernel has let go of all of it.
     fn shut_down(&mut self) {
         let inner = self.inner.clone();
-        let _turning = Turning::enter(inner.queue.clone());
-        // Dropping a task may spawn or wake others; a few rounds end it.
-        loop {
-            let tasks = inner.tasks.borrow_mut().take_all();
-            if tasks.is_empty() {
-                break;
-            }
-            for (index, task) in tasks {
-                inner.queue.shut(index);
-                task::drop_caught(task);
-                inner.tasks.borrow_mut().remove(index);
-            }
+        // From here on nothing is spawned, submitted or closed through the ring: destructors of tasks try.
+        if inner.closed.replace(true) {
+            return;
         }
-        while inner.kernel.borrow().in_flight() > 0 {
+        let _turning = Turning::enter(inner.queue.clone());
+        inner.send_messages();
+        let tasks = inner.tasks.borrow_mut().take_all();
+        for (index, task) in tasks {
+            inner.queue.shut(index);
+            task::drop_caught(task);
+            inner.tasks.borrow_mut().remove(index);
+        }
+        // Operations of tasks have been cancelled with them. Others belong to whoever kept a connection outside of a
+        // task; they end as well, since the ring does.
+        inner.kernel.borrow_mut().submit_detached(Op::CancelAll);
+        let give_up = inner.kernel.borrow().now() + SHUTDOWN_MAX;
+        while inner.kernel.borrow().unfinished() > 0 && inner.kernel.borrow().now() < give_up {
             inner.kernel.borrow_mut().wait(Some(SHUTDOWN_STEP), inner.now.get());
             inner.complete();
         }
-        // What was queued for closing goes out before the ring does.
+        // What needs no completion goes out before the ring does: messages to other cores.
         inner.kernel.borrow_mut().wait(Some(Duration::ZERO), inner.now.get());
         inner.complete();
-        inner.closed.set(true);
+        // It may hold a handle, which would keep all this alive.
+        inner.on_panic.take();
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        // After a panic of the loop itself its state cannot be trusted: ring and memory stay as they are, for good.
+        if !std::thread::panicking() {
+            self.shut_down();
+        }
     }
 }
 
 /// How long shutting down waits for completions at a time.
 const SHUTDOWN_STEP: Duration = Duration::from_millis(100);
+/// How long it waits in all. What has not ended by then keeps its memory, its descriptor and the ring for good.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
 impl Inner {
     fn run_tasks(&self) {
@@ -207,7 +240,8 @@ impl Inner {
                 Outcome::Panicked(message) => {
                     self.end(index);
                     self.stats.borrow_mut().panics += 1;
-                    if let Some(report) = &*self.on_panic.borrow() {
+                    let report = self.on_panic.borrow().clone();
+                    if let Some(report) = report {
                         report(&message);
                     }
                 }
@@ -221,10 +255,25 @@ impl Inner {
     }
 
     fn wait_time(&self, limit: Option<Duration>) -> Option<Duration> {
-        let timer = self.wheel.borrow().timeout(self.now.get());
+        // The time of this turn is its beginning; the tasks have taken some since.
+        let next = self.wheel.borrow().next();
+        let timer = next.map(|at| at.since(self.kernel.borrow().now()));
         match (limit, timer) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
+        }
+    }
+
+    fn send_messages(&self) {
+        for remote in self.queue.close_outbox() {
+            self.kernel.borrow_mut().wake(remote);
+        }
+    }
+
+    fn fire_timers(&self) {
+        loop {
+            let Some(waker) = self.wheel.borrow_mut().pop(self.now.get()) else { return };
+            waker.wake();
         }
     }
 
@@ -254,130 +303,5 @@ impl Inner {
         if std::mem::take(&mut woken.everyone) {
             self.queue.wake_all();
         }
-    }
-}
-
-impl Handle {
-    /// Starts a task. It ends with the core at the latest. When it panics, it alone ends.
-    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
-        let index = self.0.tasks.borrow_mut().insert(Box::pin(future));
-        // Beyond 16 million tasks the new one is dropped, which closes its connection.
-        if let Some(index) = index {
-            self.0.queue.open(index);
-        }
-    }
-
-    /// Starts a task whose end can be waited for.
-    pub fn spawn_joinable<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        let (task, handle) = task::joinable(future);
-        self.spawn(task);
-        handle
-    }
-
-    /// Wakes every task: something that all of them look at has changed.
-    pub fn wake_all(&self) {
-        self.0.queue.wake_all();
-    }
-
-    /// The time of this turn.
-    pub fn now(&self) -> Instant {
-        self.0.now.get()
-    }
-
-    /// The time at this very moment, for durations within a turn.
-    pub fn clock(&self) -> Instant {
-        self.0.kernel.borrow().now()
-    }
-
-    /// Time since 1970.
-    pub fn wall(&self) -> Duration {
-        self.0.kernel.borrow().wall()
-    }
-
-    /// Random bits for seeds and identifiers; not for keys.
-    pub fn random(&self) -> u64 {
-        self.0.kernel.borrow_mut().random()
-    }
-
-    /// An empty vector from the core's stock.
-    pub fn take_bytes(&self) -> Vec<u8> {
-        self.0.pool.take()
-    }
-
-    /// Gives a vector back to the stock.
-    pub fn give_bytes(&self, bytes: Vec<u8>) {
-        self.0.pool.give_back(bytes);
-    }
-
-    /// What the core has done and holds.
-    pub fn stats(&self) -> Stats {
-        let kernel = self.0.kernel.borrow();
-        Stats {
-            enters: kernel.enters(),
-            tasks: self.0.tasks.borrow().len(),
-            operations: self.0.slots.borrow().len(),
-            timers: self.0.wheel.borrow().len(),
-            head_buffers_lent: kernel.lent(Group::Head).0,
-            body_buffers_lent: kernel.lent(Group::Body).0,
-            ..*self.0.stats.borrow()
-        }
-    }
-
-    /// Who is told the message of a task's panic.
-    pub fn on_panic(&self, report: impl Fn(&str) + 'static) {
-        *self.0.on_panic.borrow_mut() = Some(Box::new(report));
-    }
-
-    // For operations.
-
-    pub(crate) fn submit(&self, kind: Kind, descriptor: &Rc<Descriptor>, op: Op) -> Token {
-        let token = self.0.slots.borrow_mut().open(kind, descriptor.clone());
-        self.0.kernel.borrow_mut().submit(token, op);
-        token
-    }
-
-    pub(crate) fn slots(&self) -> std::cell::RefMut<'_, Slots> {
-        self.0.slots.borrow_mut()
-    }
-
-    pub(crate) fn kernel(&self) -> std::cell::RefMut<'_, Kernel> {
-        self.0.kernel.borrow_mut()
-    }
-
-    /// Ends a multishot operation; what it has brought can still be read.
-    pub(crate) fn cancel(&self, token: Token) {
-        self.kernel().submit_detached(Op::Cancel { target: token });
-    }
-
-    /// Nobody waits for an operation any more.
-    pub(crate) fn abandon(&self, token: Token) {
-        let (cancel, close) = self.slots().abandon(token);
-        if cancel {
-            self.cancel(token);
-        }
-        for fd in close {
-            self.kernel().close(fd);
-        }
-    }
-
-    pub(crate) fn close(&self, fd: RawDescriptor) {
-        let mut kernel = self.0.kernel.borrow_mut();
-        if self.0.closed.get() { kernel.close(fd) } else { kernel.submit_detached(Op::Close { fd }) }
-    }
-
-    pub(crate) fn set_timer(&self, deadline: Instant, waker: Waker) -> Key {
-        self.0.wheel.borrow_mut().insert(deadline, waker)
-    }
-
-    pub(crate) fn rewake_timer(&self, key: Key, waker: &Waker) -> bool {
-        self.0.wheel.borrow_mut().rewake(key, waker)
-    }
-
-    pub(crate) fn cancel_timer(&self, key: Key) {
-        self.0.wheel.borrow_mut().cancel(key);
-    }
-
-    pub(crate) fn wait_for_buffer(&self, group: Group, waker: &Waker) {
-        self.kernel().wait_for_buffer(group, waker, self.now());
     }
 }

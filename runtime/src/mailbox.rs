@@ -20,9 +20,9 @@ pub struct Mailbox<T> {
     reader: Arc<Mutex<Option<Waker>>>,
 }
 
-/// A mailbox for at most `capacity` messages that have not been read.
+/// A mailbox for at most `capacity` messages (and at least one) that have not been read.
 pub fn channel<T>(capacity: usize) -> (Sender<T>, Mailbox<T>) {
-    let (sender, queue) = sync_channel(capacity);
+    let (sender, queue) = sync_channel(capacity.max(1));
     let reader = Arc::new(Mutex::new(None));
     (Sender { queue: sender, reader: Reader(reader.clone()) }, Mailbox { queue, reader })
 }

@@ -4,6 +4,11 @@ mod contract {
     mod support;
 
     mod buffers;
+    mod cancel;
+    mod cores;
+    mod orphans;
+    mod queues;
+    mod shutdown;
     mod streams;
     mod tasks;
     mod timers;

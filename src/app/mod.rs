@@ -1,6 +1,6 @@
 //! Boot and end: the order in which everything is made, and who knows whom. No decision of its own.
 //!
-//! bind → cores (threads, rings) → control plane: announce, work until a signal → join.
+//! bind → cores (threads, rings) → announce → control plane until a signal → join.
 
 mod cores;
 mod holder;
@@ -16,7 +16,7 @@ use load::Loader;
 use ringferry_runtime::time::monotonic;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -81,8 +81,6 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         snapshot: in_force.snapshot.clone(),
     };
     let (threads, cores) = cores::start(&cpus, shared)?;
-
-    let announced = in_force.snapshot.clone();
     let output = io::stderr().as_fd().try_clone_to_owned().map(File::from);
     let control = Control {
         cores,
@@ -90,11 +88,11 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         log,
         lines,
         output: output.map_err(|error| Failure::Resource(format!("cannot use stderr: {error}")))?,
+        announce: announcement(&in_force.snapshot, cpus.len()),
         in_force,
         reload: Box::new(move |generation, in_force| loader.again(generation, in_force)),
         admin,
         now_ms: || monotonic().as_millis(),
-        ready: Box::new(move || announce(&announced, cpus.len())),
     };
     let ended = control.run();
     for thread in threads {
@@ -104,7 +102,7 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
 }
 
 /// One line for each address, and one that says that all is well.
-fn announce(snapshot: &crate::snapshot::Snapshot, cores: usize) {
+fn announcement(snapshot: &crate::snapshot::Snapshot, cores: usize) -> String {
     let mut text = String::new();
     for bound in &snapshot.listeners {
         let shared = if bound.listener.dual_stack && bound.address.is_ipv6() { " (IPv4 and IPv6)" } else { "" };
@@ -112,6 +110,5 @@ fn announce(snapshot: &crate::snapshot::Snapshot, cores: usize) {
     }
     let sites = snapshot.config.sites.len();
     let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
-    text += &format!("ready: {}, {}, io_uring\n", plural(sites, "site"), plural(cores, "core"));
-    let _ = io::stderr().write_all(text.as_bytes());
+    text + &format!("ready: {}, {}, io_uring\n", plural(sites, "site"), plural(cores, "core"))
 }

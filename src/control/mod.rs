@@ -46,12 +46,12 @@ pub struct Control<S> {
     pub in_force: Loaded<S>,
     /// Reads the configuration again and builds a snapshot, without any effect until it is published.
     pub reload: Reload<S>,
+    /// What to say once signals are heeded: until then one would end the process without a drain.
+    pub announce: String,
     /// `status` and `reload` of the command line talk to it.
     pub admin: Option<AdminSocket>,
     /// The monotonic clock that the cores use.
     pub now_ms: fn() -> u64,
-    /// Called once signals mean what they should: who is told that we are ready may send one at once.
-    pub ready: Box<dyn FnOnce()>,
 }
 
 /// See [`Control::reload`]. It is given the generation that the snapshot will have, and the snapshot in force; an error
@@ -114,11 +114,11 @@ impl<S: 'static> Control<S> {
 
     async fn serve(self, output: impl FnOnce(File) -> Output) -> io::Result<Exit> {
         let signals = signals::listen()?;
+        self.log.note(self.announce.trim_end());
         Ok(self.serve_signals(output, signals).await)
     }
 
     async fn serve_signals(self, output: impl FnOnce(File) -> Output, signals: mpsc::Receiver<Signal>) -> Exit {
-        (self.ready)();
         let writer = spawn_local(writer::write(self.lines, output(self.output)));
         let (sender, requests) = mpsc::channel(1);
         let admin = self.admin.map(|socket| spawn_local(socket.serve(sender)));

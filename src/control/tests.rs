@@ -244,7 +244,6 @@ fn the_last_lines_are_written_before_the_end() {
         }),
         stats: Arc::default(),
     };
-    let ready = queue.clone();
     let control = Control {
         cores: vec![core],
         events: events_in,
@@ -253,9 +252,9 @@ fn the_last_lines_are_written_before_the_end() {
         output: std::os::fd::OwnedFd::from(writer).into(),
         in_force: loaded(1),
         reload: Box::new(|_, _| Err(String::new())),
+        announce: "ready".to_owned(),
         admin: None,
         now_ms: || 0,
-        ready: Box::new(move || assert!(ready.note("ready"))),
     };
     let (signals, signals_in) = mpsc::channel(1);
     signals.try_send(Signal::Drain).unwrap();
@@ -271,5 +270,5 @@ fn the_last_lines_are_written_before_the_end() {
     assert_eq!(exit, Exit::Drained);
     let mut text = String::new();
     io::BufReader::new(reader).read_to_string(&mut text).unwrap();
-    assert_eq!(text, "ready\ndraining for at most 30 s; a second signal ends at once\ndrained, ending\na last line\n");
+    assert_eq!(text, "draining for at most 30 s; a second signal ends at once\ndrained, ending\na last line\n");
 }

@@ -2,10 +2,12 @@
 
 use super::framer::{Chunks, Framer};
 use super::inbox::Inbox;
+use super::splice::{Ended, splice};
 use crate::proto::error::Cause;
-use ringferry_runtime::net::{Mode, Receiver, Stream};
+use ringferry_runtime::net::{Mode, Pipe, Receiver, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed};
 use ringferry_runtime::{Chunk, Group, Handle};
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
@@ -14,8 +16,10 @@ use std::time::Duration;
 pub struct Source<'a> {
     /// What has been received already.
     pub inbox: &'a mut Inbox,
-    /// Where more comes from.
+    /// Where more comes from,
     pub receiver: &'a mut Receiver,
+    /// on this connection.
+    pub stream: &'a Stream,
     /// Rings when nothing moves for `idle`.
     pub alarm: &'a mut Alarm,
     /// How long nothing may move.
@@ -44,7 +48,7 @@ pub async fn copy(
     head: &mut Option<Vec<u8>>,
     handle: &Handle,
 ) -> Result<(), RelayError> {
-    let Source { inbox, receiver, alarm, idle } = source;
+    let Source { inbox, receiver, stream, alarm, idle } = source;
     let chunks = framer.take(inbox, handle).map_err(RelayError::Source)?;
     let chunks = match head.take() {
         Some(head) => join_head(head, chunks, handle),
@@ -52,7 +56,21 @@ pub async fn copy(
     };
     send(chunks, sink, alarm, idle, handle).await?;
     while !framer.is_done() {
-        let chunks = if receive(inbox, receiver, framer, alarm, idle, handle).await? {
+        if let Some(left) = framer.unseen() {
+            if !quiet(inbox, receiver, handle).await {
+                // Bytes came before the receive had ended: they go first.
+            } else if let Some(mut pipe) = Pipe::new(handle) {
+                let mut to_go = left;
+                let ended = splice(&mut pipe, stream, sink, &mut to_go, alarm, idle).await;
+                framer.passed(left - to_go);
+                if ended? == Ended::Stream {
+                    let chunks = framer.end().map_err(RelayError::Source)?;
+                    send(chunks, sink, alarm, idle, handle).await?;
+                }
+                continue;
+            }
+        }
+        let chunks = if !inbox.is_empty() || receive(inbox, receiver, framer, alarm, idle, handle).await? {
             framer.take(inbox, handle)
         } else {
             framer.end()
@@ -60,6 +78,14 @@ pub async fn copy(
         send(chunks.map_err(RelayError::Source)?, sink, alarm, idle, handle).await?;
     }
     Ok(())
+}
+
+/// Ends an armed receive. False when bytes had come, which are in `inbox` then.
+async fn quiet(inbox: &mut Inbox, receiver: &mut Receiver, handle: &Handle) -> bool {
+    while let Some(lent) = poll_fn(|cx| receiver.poll_quiet(cx)).await {
+        inbox.add(lent, handle);
+    }
+    inbox.is_empty()
 }
 
 /// Receives into `inbox`; false at the end of the stream.
@@ -110,7 +136,7 @@ pub async fn send(
     }
 }
 
-fn cause(error: &io::Error) -> Cause {
+pub(super) fn cause(error: &io::Error) -> Cause {
     match error.kind() {
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Cause::Closed,
         _ => Cause::Io,

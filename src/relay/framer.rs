@@ -45,6 +45,11 @@ enum Output {
     Plain,
 }
 
+/// A body is spliced while at least this much of it is left,
+const SPLICE_MIN: u64 = 48 * 1024;
+/// or once this much has come of one of unknown length.
+const SPLICE_AFTER: u64 = 128 * 1024;
+
 impl Framer {
     /// A request body, which keeps its framing. `bytes_max` is the route's maximum.
     pub fn request(body: RequestBody, bytes_max: Option<u64>) -> Framer {
@@ -80,6 +85,27 @@ impl Framer {
     /// Whether another receive is worth a large buffer.
     pub fn wants_large(&self, small: usize) -> bool {
         !matches!(self.input, Input::Length(left) if left <= small as u64)
+    }
+
+    /// How many bytes, at the most, may be passed on unseen from here, when there are enough to make that worth while.
+    pub(super) fn unseen(&self) -> Option<u64> {
+        let worth = |left: u64| left >= SPLICE_MIN && left <= self.bytes_max.saturating_sub(self.bytes);
+        match (self.input, self.output) {
+            (Input::Length(left), _) if worth(left) => Some(left),
+            (Input::UntilEnd, Output::Same) if self.bytes >= SPLICE_AFTER => Some(u64::MAX >> 1),
+            _ => None,
+        }
+    }
+
+    /// So many bytes went by unseen.
+    pub(super) fn passed(&mut self, count: u64) {
+        self.bytes += count;
+        if let Input::Length(left) = &mut self.input {
+            *left -= count;
+            if *left == 0 {
+                self.input = Input::Done;
+            }
+        }
     }
 
     /// Bytes of the body so far, framing not counted.

@@ -5,6 +5,7 @@
 mod copy;
 mod framer;
 mod inbox;
+mod splice;
 mod tunnel;
 
 pub use copy::{RelayError, Source, copy, send};

@@ -13,13 +13,13 @@ pub async fn serve(cx: Rc<Context>, stream: Stream, address: IpAddr, listener: u
     let mut client = Client::new(&cx, stream, address, listener);
     let mut timeout = cx.view().snapshot.config.timeouts.head;
     while client.wait(&cx, timeout).await {
-        // Boxed: an exchange is large, and an idle connection must not be.
+        // Boxed, all of them: they are large, and an idle connection must not be.
         match Box::pin(exchange(&cx, &mut client)).await {
             After::Keep => timeout = cx.view().snapshot.config.timeouts.idle,
-            After::Linger => return client.linger(&cx).await,
+            After::Linger => return Box::pin(client.linger(&cx)).await,
             After::Close => return,
             After::Reset => return client.stream.reset(),
-            After::Tunnel(tunnel) => return tunnel.run(&cx, client).await,
+            After::Tunnel(tunnel) => return Box::pin(tunnel.run(&cx, client)).await,
         }
     }
 }

@@ -21,6 +21,9 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+/// A response with a larger body does not fit one small buffer.
+const BULKY_BYTES: u64 = 3072;
+
 /// A try that failed.
 pub(super) struct Failed {
     pub(super) error: Error,
@@ -80,6 +83,7 @@ pub(super) async fn transfer(
             }
             let request_ended = upload == Upload::Ended;
             if response.server_stays && request_ended && connection.inbox.is_empty() {
+                connection.bulky = meter.bytes_out > BULKY_BYTES;
                 attempt.keep(connection, &cx.pools);
             }
             let quiet = client.inbox.is_empty() && !client.receiver.is_ready();
@@ -119,7 +123,7 @@ async fn both_ways(
     let idle = plan.view.snapshot.config.timeouts.body_idle;
     // While the request's body is not received, whether the client is still there is looked at.
     let (source, mut watched) = match plan.has_body() {
-        true => (Some(Source { inbox, receiver, alarm, idle }), None),
+        true => (Some(Source { inbox, receiver, stream: sink, alarm, idle }), None),
         false => (None, Some(receiver)),
     };
     let server = connection.stream.clone();
@@ -173,8 +177,8 @@ async fn upload<'s>(
     server: &Stream,
 ) -> (Result<(), RelayError>, Option<&'s mut Receiver>) {
     let mut head = plan.head.take();
-    if let Some(Source { inbox, receiver, alarm, idle }) = source {
-        let source = Source { inbox, receiver, alarm, idle };
+    if let Some(Source { inbox, receiver, stream, alarm, idle }) = source {
+        let source = Source { inbox, receiver, stream, alarm, idle };
         let sent = copy(source, body, server, &mut head, &cx.handle).await;
         receiver.set_mode(Mode::Stream);
         return (sent, Some(receiver));
@@ -208,8 +212,8 @@ async fn download(
     begun.response.set(true);
     begun.ends_by_close.set(response.ends_by_close);
     let mut head = Some(std::mem::take(&mut response.head));
-    let Connection { inbox, receiver, .. } = connection;
-    let source = Source { inbox, receiver, alarm: &mut alarm, idle };
+    let Connection { inbox, receiver, stream, .. } = connection;
+    let source = Source { inbox, receiver, stream, alarm: &mut alarm, idle };
     let relayed = copy(source, &mut response.framer, sink, &mut head, &cx.handle).await;
     meter.bytes_out = response.framer.bytes();
     begun.response.set(head.is_none());

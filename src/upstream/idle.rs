@@ -19,6 +19,8 @@ pub struct Connection {
     pub receiver: Receiver,
     /// Received and not yet used.
     pub inbox: Inbox,
+    /// Its last response was larger than a buffer: the next one will be, too.
+    pub bulky: bool,
 }
 
 /// The stock, last in first out: the warmest connection serves next, the coldest ones time out.
@@ -41,7 +43,8 @@ impl Idle {
 
     /// Keeps a connection, unless it has more to say or there are `max` already. `janitor` is woken when it ends.
     pub(super) fn put(&self, mut connection: Connection, max: usize, now: Instant, janitor: &Waker) {
-        connection.receiver.set_mode(Mode::Once(Group::Head));
+        // A stream of receives costs less for small responses; it has to be ended before a body can be spliced.
+        connection.receiver.set_mode(if connection.bulky { Mode::Once(Group::Head) } else { Mode::Stream });
         let quiet = connection.receiver.poll_recv(&mut Context::from_waker(janitor)).is_pending();
         let mut stock = self.stock.borrow_mut();
         if quiet && stock.len() < max {

@@ -6,6 +6,7 @@ mod lent;
 mod memory;
 mod pool;
 mod ring;
+mod starved;
 
 pub use chunk::Chunk;
 pub(crate) use chunk::{GATHER_MAX, Gather};
@@ -13,3 +14,7 @@ pub use lent::Lent;
 pub(crate) use pool::Pool;
 pub use ring::Group;
 pub(crate) use ring::{BufferRing, GroupSettings};
+pub(crate) use starved::Ticket;
+
+#[cfg(test)]
+mod tests;

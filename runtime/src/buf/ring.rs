@@ -5,10 +5,10 @@
 
 use super::Lent;
 use super::memory::Mapping;
+use super::starved::{Starved, Ticket};
 use crate::time::Instant;
 use io_uring::types::BufRingEntry;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -58,8 +58,7 @@ pub(crate) struct BufferRing {
     target: Cell<u16>,
     target_changed: Cell<Instant>,
     tail: Cell<u16>,
-    /// Who found the ring empty and waits for a buffer to come back.
-    starved: RefCell<VecDeque<Waker>>,
+    starved: RefCell<Starved>,
 }
 
 /// How long a grown ring waits before it publishes half as many.
@@ -124,8 +123,12 @@ impl BufferRing {
         Lent::new(self.clone(), id, len)
     }
 
-    /// The kernel found no buffer: publish more from now on.
+    /// The kernel found no buffer: publish more from now on. Once a turn: a hundred receives that find the same ring
+    /// empty ask for twice as many buffers, not for all of them.
     pub(crate) fn ran_out(&self, now: Instant) {
+        if self.target_changed.get() == now {
+            return;
+        }
         let grown = self.target.get().saturating_mul(2).min(self.settings.count);
         self.target.set(grown);
         self.target_changed.set(now);
@@ -139,14 +142,33 @@ impl BufferRing {
         }
     }
 
-    /// Whether a receive that is re-armed now could find a buffer.
-    pub(crate) fn has_buffers(&self) -> bool {
-        self.published.get() > 0 || !self.free.borrow().is_empty()
+    /// Wakes as many of those who wait for a buffer as could find one now; whether there were any. Before each wait,
+    /// whatever happened since: one that is woken may be gone by then, or use no buffer (the end of a stream needs
+    /// none), and the next in the queue must not depend on it.
+    pub(crate) fn feed(&self) -> bool {
+        let available = usize::from(self.published.get()) + self.free.borrow().len();
+        let mut fed = false;
+        for _ in 0..available {
+            let Some(waker) = self.starved.borrow_mut().pop() else { break };
+            waker.wake();
+            fed = true;
+        }
+        fed
     }
 
-    /// Wakes `waker` once a buffer is back.
-    pub(crate) fn wait(&self, waker: Waker) {
-        self.starved.borrow_mut().push_back(waker);
+    /// Wakes `waker` when a buffer is there.
+    pub(crate) fn wait(&self, waker: Waker) -> Ticket {
+        self.starved.borrow_mut().push(waker)
+    }
+
+    /// Whether `ticket` still waits; then `waker` is the one to wake.
+    pub(crate) fn still_waits(&self, ticket: Ticket, waker: &Waker) -> bool {
+        self.starved.borrow_mut().rewake(ticket, waker)
+    }
+
+    /// Whoever waited is gone.
+    pub(crate) fn stop_waiting(&self, ticket: Ticket) {
+        self.starved.borrow_mut().forget(ticket);
     }
 
     /// How many are with neither the kernel nor the free list.
@@ -162,9 +184,6 @@ impl BufferRing {
     /// A lent buffer is back.
     pub(super) fn give_back(&self, id: u16) {
         self.free.borrow_mut().push(id);
-        if let Some(waker) = self.starved.borrow_mut().pop_front() {
-            waker.wake();
-        }
     }
 
     pub(super) fn address(&self, id: u16) -> *mut u8 {

@@ -11,6 +11,8 @@ pub struct Stats {
     pub turns: u64,
     /// System calls that entered the ring.
     pub enters: u64,
+    /// Other cores woken through the ring.
+    pub messages: u64,
     /// Completions handled.
     pub completions: u64,
     /// Tasks polled.

@@ -81,6 +81,10 @@ const STREAM_LENT_MAX: usize = 2;
 /// reader starts it again. (The kernel may have filled up to 32 more by then; that is the named maximum.)
 const STREAM_QUEUE_MAX: usize = 4;
 
+/// The same for accepted connections that nobody fetches: the rest waits in the listener's backlog. (What the backlog
+/// held when the accept was armed comes all the same; that is the named maximum.)
+const ACCEPT_QUEUE_MAX: usize = 64;
+
 impl Slots {
     /// A slot for an operation about to be submitted.
     pub(crate) fn open(&mut self, kind: Kind, descriptor: Rc<Descriptor>) -> Token {
@@ -117,7 +121,8 @@ impl Slots {
                 stream.queue.push_back(Done { result, lent, held });
                 stream.ended = !more;
                 let waker = stream.waker.take();
-                let behind = kind == Kind::Stream && stream.queue.len() >= STREAM_QUEUE_MAX;
+                let queue_max = if kind == Kind::Accept { ACCEPT_QUEUE_MAX } else { STREAM_QUEUE_MAX };
+                let behind = stream.queue.len() >= queue_max;
                 if more && behind && !stream.held_back {
                     stream.held_back = true;
                     return After::HoldBack(token, waker);

@@ -9,7 +9,8 @@ mod uring;
 
 pub use crate::sys::ring::KernelError;
 
-use crate::buf::{Chunk, Gather, Group, GroupSettings, Lent};
+use crate::buf::{Chunk, Gather, Group, GroupSettings, Lent, Ticket};
+use crate::sys::pipe::{self, PipeEnds};
 use crate::sys::{Remote, clock, socket};
 use crate::time::Instant;
 use std::io;
@@ -56,6 +57,8 @@ pub(crate) enum Op {
     Close { fd: RawDescriptor },
     /// Ends another operation early; that one still completes by itself.
     Cancel { target: Token },
+    /// Ends all operations early.
+    CancelAll,
 }
 
 /// What an operation left behind.
@@ -130,17 +133,52 @@ impl Kernel {
         }
     }
 
-    /// Receives in `group` found no buffer: wakes `waker` when one is back, at once if one already is.
-    pub(crate) fn wait_for_buffer(&mut self, group: Group, waker: &Waker, now: Instant) {
+    /// A receive in `group` found no buffer: [`Kernel::wait`] wakes `waker` when there is one.
+    pub(crate) fn wait_for_buffer(&mut self, group: Group, waker: &Waker, now: Instant) -> Ticket {
         match self {
             Kernel::Uring(ring) => ring.wait_for_buffer(group, waker, now),
         }
     }
 
-    /// Operations that the kernel still has.
-    pub(crate) fn in_flight(&self) -> usize {
+    /// Whether `ticket` still waits for a buffer of `group`; then `waker` is the one to wake.
+    pub(crate) fn still_waits_for_buffer(&mut self, group: Group, ticket: Ticket, waker: &Waker) -> bool {
         match self {
-            Kernel::Uring(ring) => ring.in_flight(),
+            Kernel::Uring(ring) => ring.group(group).still_waits(ticket, waker),
+        }
+    }
+
+    /// Whoever waited for a buffer is gone.
+    pub(crate) fn stop_waiting_for_buffer(&mut self, group: Group, ticket: Ticket) {
+        match self {
+            Kernel::Uring(ring) => ring.group(group).stop_waiting(ticket),
+        }
+    }
+
+    /// Wakes another core: through the ring where the kernel can, with the next [`Kernel::wait`].
+    pub(crate) fn wake(&mut self, remote: Arc<Remote>) {
+        match self {
+            Kernel::Uring(ring) => ring.wake(remote),
+        }
+    }
+
+    /// How many cores were woken through the ring.
+    pub(crate) fn messages(&self) -> u64 {
+        match self {
+            Kernel::Uring(ring) => ring.messages(),
+        }
+    }
+
+    /// The memory of an operation that is not submitted any more.
+    pub(crate) fn refuse(&mut self, op: Op) -> Held {
+        match self {
+            Kernel::Uring(_) => uring::held(op),
+        }
+    }
+
+    /// Operations that the kernel still has, and entries for which its queue has had no room.
+    pub(crate) fn unfinished(&self) -> usize {
+        match self {
+            Kernel::Uring(ring) => ring.unfinished(),
         }
     }
 
@@ -186,6 +224,10 @@ impl Kernel {
 
     pub(crate) fn local(&self, fd: RawDescriptor) -> Option<SocketAddr> {
         socket::local(fd)
+    }
+
+    pub(crate) fn pipe(&mut self) -> io::Result<PipeEnds> {
+        pipe::pipe()
     }
 
     pub(crate) fn reset_on_close(&mut self, fd: RawDescriptor) {

@@ -1,14 +1,15 @@
 //! The kernel behind the seam: one io_uring.
 
 use super::{Completion, Held, KernelError, KernelSettings, Op, Token};
-use crate::buf::{BufferRing, Group};
+use crate::buf::{BufferRing, Group, Ticket};
 use crate::sys::{Remote, ring, socket};
 use crate::time::Instant;
-use io_uring::types::{Fd, SubmitArgs, Timespec};
+use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
 use socket2::SockAddr;
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -16,12 +17,14 @@ use std::time::Duration;
 
 /// A ring, its buffers, and the memory of every operation in flight.
 pub(crate) struct Uring {
-    // Dropped first: the kernel lets go of all memory when the ring is closed.
+    // Dropped before what the kernel may still look at. Its end is not waited for (and another core may keep the ring a
+    // moment longer to send to it): `drop` sees to it that no operation writes anywhere by then.
     ring: IoUring,
     no_iowait: bool,
     remote: Arc<Remote>,
     /// What each operation in flight holds, by [`Token::index`].
     held: Vec<Option<Held>>,
+    /// Operations that the kernel has, detached ones included: a close that is lost with the ring is a lost descriptor.
     in_flight: usize,
     groups: [Rc<BufferRing>; 2],
     /// Entries that found the submission queue full.
@@ -29,12 +32,23 @@ pub(crate) struct Uring {
     /// Completions copied out of the ring: user data, result, flags.
     batch: VecDeque<(u64, i32, u32)>,
     enters: u64,
+    /// Cores that messages of this turn go to. They keep the rings open that the entries name.
+    woken: Vec<Arc<Remote>>,
+    /// The kernel has taken all of them; what failed is in `batch`.
+    messages_out: bool,
+    /// IORING_OP_MSG_RING has not failed yet.
+    can_message: bool,
+    messages: u64,
 }
 
-/// User data of operations whose completion nobody needs, and of the eventfd poll. Tokens never reach it: their index
-/// would have to be the last of 2^32.
-const DETACHED: u64 = u64::MAX;
-const WAKE: u64 = u64::MAX - 1;
+/// User data of what is no operation with a token, told apart by its low half: an index that tokens never reach.
+const DETACHED: u32 = u32::MAX;
+/// The poll of our eventfd.
+const WAKE: u32 = u32::MAX - 1;
+/// A message of ours that did not arrive; the high half is its place in `Uring::woken`.
+const UNDELIVERED: u32 = u32::MAX - 2;
+/// A message from another core. It only ends the wait: what it is about has come by then.
+const NUDGE: u32 = u32::MAX - 3;
 
 impl Uring {
     pub(super) fn new(settings: &KernelSettings, remote: Arc<Remote>) -> Result<Uring, KernelError> {
@@ -44,8 +58,12 @@ impl Uring {
         for (id, group) in Group::ALL.into_iter().zip(&groups) {
             let (address, count) = group.registration();
             // SAFETY: the entries' mapping is owned by `groups`, which outlives the ring (field order).
-            unsafe { made.ring.submitter().register_buf_ring_with_flags(address, count, id.id(), 0) }
-                .map_err(|_| KernelError::TooOld("provided-buffer rings"))?;
+            unsafe { made.ring.submitter().register_buf_ring_with_flags(address, count, id.id(), 0) }.map_err(
+                |error| match error.raw_os_error() {
+                    Some(libc::EINVAL) => KernelError::TooOld("provided-buffer rings"),
+                    _ => KernelError::Resources(error),
+                },
+            )?;
         }
         let mut uring = Uring {
             ring: made.ring,
@@ -57,7 +75,12 @@ impl Uring {
             backlog: VecDeque::new(),
             batch: VecDeque::new(),
             enters: 0,
+            woken: Vec::new(),
+            messages_out: true,
+            can_message: true,
+            messages: 0,
         };
+        uring.remote.reachable_by(uring.ring.as_raw_fd()).map_err(KernelError::Resources)?;
         uring.arm_wake();
         Ok(uring)
     }
@@ -78,12 +101,26 @@ impl Uring {
     pub(super) fn submit_detached(&mut self, op: Op) {
         let (entry, held) = prepare(op);
         assert!(matches!(held, Held::Nothing), "a detached operation cannot hold memory");
-        self.push(entry.user_data(DETACHED));
+        self.in_flight += 1;
+        self.push(entry.user_data(DETACHED.into()));
+    }
+
+    pub(super) fn wake(&mut self, remote: Arc<Remote>) {
+        let Some(ring) = remote.ring().filter(|_| self.can_message) else { return remote.kick() };
+        let place = self.woken.len() as u64;
+        self.woken.push(remote);
+        self.messages_out = false;
+        let entry = opcode::MsgRingData::new(Fd(ring), 0, NUDGE.into(), None).build();
+        let entry = entry.flags(squeue::Flags::SKIP_SUCCESS).user_data(place << 32 | u64::from(UNDELIVERED));
+        self.messages += 1;
+        self.push(entry);
     }
 
     pub(super) fn wait(&mut self, timeout: Option<Duration>, now: Instant) {
+        let mut fed = false;
         for group in &self.groups {
             group.relax(now);
+            fed |= group.feed();
             group.publish();
         }
         while let Some(entry) = self.backlog.pop_front() {
@@ -92,50 +129,64 @@ impl Uring {
                 break;
             }
         }
-        let timeout = if self.backlog.is_empty() && self.batch.is_empty() { timeout } else { Some(Duration::ZERO) };
+        let may_wait = self.backlog.is_empty() && self.batch.is_empty() && !fed;
+        let timeout = if may_wait { timeout } else { Some(Duration::ZERO) };
         if let Err(error) = self.enter(timeout) {
             // ETIME: the timeout passed. EINTR: a signal. EBUSY, EAGAIN: completions have to be reaped first, which
-            // happens now. Anything else is a broken ring, which the counters of operations in flight will show.
-            debug_assert!(
-                matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)),
-                "io_uring_enter: {error}"
-            );
+            // happens now. ENOMEM: next turn. EBADR: the kernel had no memory for a completion; its operation stays in
+            // flight until the shutdown gives it up. Anything else is a bug of ours.
+            let known = [libc::ETIME, libc::EINTR, libc::EBUSY, libc::EAGAIN, libc::ENOMEM, libc::EBADR];
+            debug_assert!(error.raw_os_error().is_some_and(|code| known.contains(&code)), "io_uring_enter: {error}");
         }
+        self.messages_out = self.backlog.is_empty() && self.ring.submission().is_empty();
         // Copied out, so that the kernel sees the queue's head move at once.
         self.batch.extend(self.ring.completion().map(|cqe| (cqe.user_data(), cqe.result(), cqe.flags())));
     }
 
     pub(super) fn next(&mut self) -> Option<Completion> {
         loop {
-            let (user_data, result, flags) = self.batch.pop_front()?;
-            match user_data {
-                DETACHED => continue,
+            let Some((user_data, result, flags)) = self.batch.pop_front() else {
+                if self.messages_out {
+                    self.woken.clear();
+                }
+                return None;
+            };
+            match user_data as u32 {
+                NUDGE => {}
+                DETACHED => self.in_flight -= 1,
                 WAKE => {
                     self.remote.drain();
                     self.arm_wake();
-                    continue;
+                }
+                UNDELIVERED => {
+                    self.can_message = false;
+                    self.woken[(user_data >> 32) as usize].kick();
                 }
                 _ => return Some(self.complete(user_data, result, flags)),
             }
         }
     }
 
-    pub(super) fn wait_for_buffer(&mut self, group: Group, waker: &Waker, now: Instant) {
-        let group = &self.groups[group as usize];
+    pub(super) fn wait_for_buffer(&mut self, group: Group, waker: &Waker, now: Instant) -> Ticket {
+        let group = self.group(group);
         group.ran_out(now);
-        if group.has_buffers() {
-            waker.wake_by_ref();
-        } else {
-            group.wait(waker.clone());
-        }
+        group.wait(waker.clone())
     }
 
-    pub(super) fn in_flight(&self) -> usize {
-        self.in_flight
+    pub(super) fn group(&self, group: Group) -> &BufferRing {
+        &self.groups[group as usize]
+    }
+
+    pub(super) fn unfinished(&self) -> usize {
+        self.in_flight + self.backlog.len()
+    }
+
+    pub(super) fn messages(&self) -> u64 {
+        self.messages
     }
 
     pub(super) fn lent(&self, group: Group) -> (usize, usize) {
-        let group = &self.groups[group as usize];
+        let group = self.group(group);
         (group.lent(), group.count())
     }
 
@@ -197,7 +248,7 @@ impl Uring {
     }
 
     fn arm_wake(&mut self) {
-        let entry = opcode::PollAdd::new(Fd(self.remote.eventfd()), libc::POLLIN as u32).build().user_data(WAKE);
+        let entry = opcode::PollAdd::new(Fd(self.remote.eventfd()), libc::POLLIN as u32).build().user_data(WAKE.into());
         self.push(entry);
     }
 }
@@ -252,7 +303,13 @@ fn prepare(op: Op) -> (squeue::Entry, Held) {
         Op::Shutdown { fd, how } => (opcode::Shutdown::new(Fd(fd), how).build(), Held::Nothing),
         Op::Close { fd } => (opcode::Close::new(Fd(fd)).build(), Held::Nothing),
         Op::Cancel { target } => (opcode::AsyncCancel::new(user_data(target)).build(), Held::Nothing),
+        Op::CancelAll => (opcode::AsyncCancel2::new(CancelBuilder::any()).build(), Held::Nothing),
     }
+}
+
+/// What the kernel would have held.
+pub(super) fn held(op: Op) -> Held {
+    prepare(op).1
 }
 
 fn connect(fd: i32, address: SockAddr) -> (squeue::Entry, Held) {
@@ -265,3 +322,6 @@ fn send_flags(wait: bool) -> i32 {
     // now comes back at once instead of keeping the chunk with the kernel.
     libc::MSG_NOSIGNAL | if wait { libc::MSG_WAITALL } else { libc::MSG_DONTWAIT }
 }
+
+#[cfg(test)]
+mod tests;

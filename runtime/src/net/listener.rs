@@ -26,7 +26,8 @@ impl Listener {
         Ok(Listener { handle: handle.clone(), accepting: Accepting::new(descriptor.clone()), descriptor })
     }
 
-    /// The next connection, not yet bound to a core. After an error, calling again accepts anew.
+    /// The next connection, not yet bound to a core. After an error, calling again accepts anew. Whoever stops calling
+    /// leaves new connections in the backlog, apart from some that have been accepted already.
     pub async fn accept(&mut self) -> io::Result<OwnedFd> {
         poll_fn(|cx| self.accepting.poll_next(cx)).await
     }

@@ -11,6 +11,10 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
+/// Events of poll(2).
+const READABLE: u32 = 0x1;
+const WRITABLE: u32 = 0x4;
+
 /// A connection. Clones are the same connection; it is closed when the last of them and of its operations is gone.
 #[derive(Clone)]
 pub struct Stream {
@@ -68,9 +72,18 @@ impl Stream {
         self.descriptor.handle().kernel().reset_on_close(self.descriptor.raw());
     }
 
-    /// Waits for poll(2) events.
-    pub async fn ready(&self, events: u32) -> io::Result<u32> {
-        op::ready(&self.descriptor, events).await
+    /// Waits until there is something to receive: bytes, the end, or an error.
+    pub async fn readable(&self) -> io::Result<()> {
+        op::ready(&self.descriptor, READABLE).await.map(drop)
+    }
+
+    /// Waits until something can be sent, or there is an error.
+    pub async fn writable(&self) -> io::Result<()> {
+        op::ready(&self.descriptor, WRITABLE).await.map(drop)
+    }
+
+    pub(super) fn raw(&self) -> RawDescriptor {
+        self.descriptor.raw()
     }
 
     /// The address of the other end; `None` for a unix socket.

@@ -3,7 +3,7 @@
 //! Orphan rule: the picked buffer goes back to its ring by being dropped.
 
 use super::running::Running;
-use crate::buf::{Group, Lent};
+use crate::buf::{Group, Lent, Ticket};
 use crate::driver::Kind;
 use crate::kernel::Op;
 use crate::net::Descriptor;
@@ -28,16 +28,18 @@ pub struct Receiver {
     descriptor: Rc<Descriptor>,
     mode: Mode,
     running: Option<(Mode, Running)>,
+    /// It found no buffer, and waits in this group for one.
+    starved: Option<(Group, Ticket)>,
 }
 
 impl Receiver {
     pub(crate) fn new(descriptor: Rc<Descriptor>, mode: Mode) -> Receiver {
-        Receiver { descriptor, mode, running: None }
+        Receiver { descriptor, mode, running: None, starved: None }
     }
 
     /// Receives in this way from the next arming on. A stream that is armed is ended; what it brought is read first.
     pub fn set_mode(&mut self, mode: Mode) {
-        if let (Mode::Stream, Some((Mode::Stream, running)), Mode::Once(_)) = (self.mode, &self.running, mode) {
+        if let (Mode::Stream, Some((Mode::Stream, running)), Mode::Once(_)) = (self.mode, &mut self.running, mode) {
             running.cancel();
         }
         self.mode = mode;
@@ -46,6 +48,7 @@ impl Receiver {
     /// Starts receiving without waiting for it.
     pub fn arm(&mut self) {
         if self.running.is_none() {
+            self.leave_queue();
             let fd = self.descriptor.raw();
             let running = match self.mode {
                 Mode::Stream => {
@@ -55,6 +58,26 @@ impl Receiver {
             };
             self.running = Some((self.mode, running));
         }
+    }
+
+    /// Ends what is armed, so that nothing takes bytes away from a synchronous call. Bytes that came first are
+    /// returned, and this is to be called again; `None` once nothing is armed. An end or an error is not reported: who
+    /// asks the socket next finds it again.
+    pub fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<Option<Lent>> {
+        while let Some((mode, running)) = &mut self.running {
+            running.cancel();
+            let done = match mode {
+                Mode::Stream => ready!(running.poll_next(cx)),
+                Mode::Once(_) => Some(ready!(running.poll(cx))),
+            };
+            if done.is_none() || *mode != Mode::Stream {
+                self.running = None;
+            }
+            if let Some(lent) = done.and_then(|done| done.lent) {
+                return Poll::Ready(Some(lent));
+            }
+        }
+        Poll::Ready(None)
     }
 
     /// Whether something has come since it was armed: bytes, the end, or an error.
@@ -75,6 +98,11 @@ impl Receiver {
     /// The next bytes; `None` at the end of the stream. Nothing is lost when it is not waited for to the end.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Lent>>> {
         loop {
+            if let Some((group, ticket)) = self.starved
+                && self.descriptor.handle().still_waits_for_buffer(group, ticket, cx.waker())
+            {
+                return Poll::Pending;
+            }
             self.arm();
             let Some((mode, running)) = &mut self.running else { unreachable!("just armed") };
             let (done, group) = match *mode {
@@ -95,7 +123,7 @@ impl Receiver {
                 (result, _) if result == -libc::ECANCELED => {}
                 (result, _) if result == -libc::ENOBUFS => {
                     self.running = None;
-                    self.descriptor.handle().wait_for_buffer(group, cx.waker());
+                    self.starved = Some((group, self.descriptor.handle().wait_for_buffer(group, cx.waker())));
                     return Poll::Pending;
                 }
                 (0, _) => return Poll::Ready(Ok(None)),
@@ -108,5 +136,17 @@ impl Receiver {
     /// See [`Receiver::poll_recv`].
     pub async fn recv(&mut self) -> io::Result<Option<Lent>> {
         poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    fn leave_queue(&mut self) {
+        if let Some((group, ticket)) = self.starved.take() {
+            self.descriptor.handle().stop_waiting_for_buffer(group, ticket);
+        }
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.leave_queue();
     }
 }

@@ -14,13 +14,14 @@ pub(super) struct Running {
     handle: Handle,
     /// `None` once its end has been read.
     token: Option<Token>,
+    cancelled: bool,
 }
 
 impl Running {
     pub(super) fn submit(kind: Kind, descriptor: &Rc<Descriptor>, op: Op) -> Running {
         let handle = descriptor.handle().clone();
         let token = handle.submit(kind, descriptor, op);
-        Running { handle, token: Some(token) }
+        Running { handle, token: Some(token), cancelled: false }
     }
 
     /// The result of an operation that completes once.
@@ -54,8 +55,9 @@ impl Running {
     }
 
     /// Asks it to end early; what it brings until then can still be read.
-    pub(super) fn cancel(&self) {
-        if let Some(token) = self.token {
+    pub(super) fn cancel(&mut self) {
+        if let (Some(token), false) = (self.token, self.cancelled) {
+            self.cancelled = true;
             self.handle.cancel(token);
         }
     }

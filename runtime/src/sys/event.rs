@@ -1,14 +1,16 @@
-//! Waking a core from another thread: an eventfd that the core's ring reads, and a flag that saves the write while
-//! the core is awake anyway.
+//! Waking a core from outside: its ring for other cores to send a message to, an eventfd that its ring polls for
+//! everybody else, and a flag that saves both while the core is awake anyway.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::Mutex;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 /// What other threads may touch of a core. Shared by the core, its wakers and its mailboxes.
 pub(crate) struct Remote {
     eventfd: OwnedFd,
+    /// A duplicate, so that the number means this ring as long as anybody may send to it.
+    ring: OnceLock<OwnedFd>,
     sleeping: AtomicBool,
     pending: AtomicBool,
     woken: Mutex<Woken>,
@@ -33,6 +35,7 @@ impl Remote {
         Ok(Remote {
             // SAFETY: `fd` was just made by eventfd and nobody else has it.
             eventfd: unsafe { OwnedFd::from_raw_fd(fd) },
+            ring: OnceLock::new(),
             sleeping: AtomicBool::new(false),
             pending: AtomicBool::new(false),
             woken: Mutex::default(),
@@ -43,8 +46,23 @@ impl Remote {
         self.eventfd.as_raw_fd()
     }
 
-    /// Marks a task of this core as ready. Called on any thread.
-    pub(crate) fn wake_task(&self, index: u32, generation: u32) {
+    /// The core's ring takes messages.
+    pub(crate) fn reachable_by(&self, ring: RawFd) -> io::Result<()> {
+        // SAFETY: the borrow lasts for this call, made by the owner of `ring`.
+        let ring = unsafe { BorrowedFd::borrow_raw(ring) }.try_clone_to_owned()?;
+        let _ = self.ring.set(ring);
+        Ok(())
+    }
+
+    /// The ring to send messages to.
+    pub(crate) fn ring(&self) -> Option<RawFd> {
+        self.ring.get().map(AsRawFd::as_raw_fd)
+    }
+
+    /// Marks a task of this core as ready. Called on any thread. Whether the core sleeps and nobody else has seen to
+    /// its waking up: then the caller has to, by a message or [`Remote::kick`].
+    #[must_use]
+    pub(crate) fn wake_task(&self, index: u32, generation: u32) -> bool {
         {
             let mut woken = self.woken.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             if woken.tasks.len() < WOKEN_MAX {
@@ -53,18 +71,16 @@ impl Remote {
                 woken.everyone = true;
             }
         }
-        self.notify();
+        self.pending.store(true, Ordering::SeqCst);
+        self.sleeping.swap(false, Ordering::SeqCst)
     }
 
-    /// Makes the core look at its mailboxes and woken tasks, now or at the end of its turn.
-    pub(crate) fn notify(&self) {
-        self.pending.store(true, Ordering::SeqCst);
-        if self.sleeping.swap(false, Ordering::SeqCst) {
-            let one = 1u64.to_ne_bytes();
-            // SAFETY: the pointer and length describe `one`, which outlives the call. A full counter (EAGAIN) has
-            // already woken the reader, so the result does not matter.
-            unsafe { libc::write(self.eventfd(), one.as_ptr().cast(), one.len()) };
-        }
+    /// Ends the core's wait through its eventfd.
+    pub(crate) fn kick(&self) {
+        let one = 1u64.to_ne_bytes();
+        // SAFETY: the pointer and length describe `one`, which outlives the call. A full counter (EAGAIN) has
+        // already woken the reader, so the result does not matter.
+        unsafe { libc::write(self.eventfd(), one.as_ptr().cast(), one.len()) };
     }
 
     /// Takes what was woken. The cheap test first: it is asked once a turn.

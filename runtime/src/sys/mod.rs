@@ -4,6 +4,7 @@
 pub(crate) mod clock;
 pub(crate) mod event;
 pub(crate) mod listener;
+pub(crate) mod pipe;
 pub(crate) mod ring;
 pub(crate) mod socket;
 

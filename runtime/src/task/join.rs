@@ -77,9 +77,12 @@ struct End<T>(Rc<RefCell<Joined<T>>>);
 
 impl<T> Drop for End<T> {
     fn drop(&mut self) {
-        let mut joined = self.0.borrow_mut();
-        joined.ended = true;
-        if let Some(waker) = joined.waiting.take() {
+        let waiting = {
+            let mut joined = self.0.borrow_mut();
+            joined.ended = true;
+            joined.waiting.take()
+        };
+        if let Some(waker) = waiting {
             waker.wake();
         }
     }

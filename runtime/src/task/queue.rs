@@ -1,15 +1,19 @@
 //! Which tasks are ready, and which core is turning on this thread.
 
 use super::CoreId;
+use crate::sys::Remote;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// The ready tasks of one core, each at most once.
 pub(crate) struct RunQueue {
     core: CoreId,
     ready: RefCell<VecDeque<u32>>,
     places: RefCell<Vec<Place>>,
+    /// Other cores that our tasks have woken, for the ring to tell them; `None` while nobody would take them from here.
+    outbox: RefCell<Option<Vec<Arc<Remote>>>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -21,7 +25,7 @@ struct Place {
 
 impl RunQueue {
     pub(crate) fn new(core: CoreId) -> RunQueue {
-        RunQueue { core, ready: RefCell::default(), places: RefCell::default() }
+        RunQueue { core, ready: RefCell::default(), places: RefCell::default(), outbox: RefCell::default() }
     }
 
     pub(crate) fn core(&self) -> CoreId {
@@ -84,6 +88,16 @@ impl RunQueue {
         }
     }
 
+    /// Collects the cores that are woken from now on, until [`RunQueue::close_outbox`].
+    pub(crate) fn open_outbox(&self) {
+        self.outbox.borrow_mut().get_or_insert_default();
+    }
+
+    /// The other cores to be woken.
+    pub(crate) fn close_outbox(&self) -> Vec<Arc<Remote>> {
+        self.outbox.borrow_mut().take().unwrap_or_default()
+    }
+
     /// How many are ready.
     pub(crate) fn len(&self) -> usize {
         self.ready.borrow().len()
@@ -116,6 +130,19 @@ impl Turning {
                 local
             })
             .unwrap_or(false)
+    }
+
+    /// Wakes another core that sleeps: with what this one submits next if tasks of it are running here, else at once.
+    pub(super) fn wake_remote(remote: Arc<Remote>) {
+        let turning = TURNING.try_with(|turning| {
+            let queue = turning.take();
+            turning.set(queue.clone());
+            queue
+        });
+        match turning.ok().flatten().as_ref().map(|queue| queue.outbox.borrow_mut()).as_deref_mut() {
+            Some(Some(outbox)) => outbox.push(remote),
+            _ => remote.kick(),
+        }
     }
 }
 

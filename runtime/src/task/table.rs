@@ -9,11 +9,11 @@ use std::task::{Context, Poll};
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Futures by index. A task that is being polled is out of the table, so that polling may spawn.
-#[derive(Default)]
 pub(crate) struct TaskTable {
     places: Vec<Option<Task>>,
     free: Vec<u32>,
     live: usize,
+    max: usize,
 }
 
 /// What polling a task led to.
@@ -26,20 +26,26 @@ pub(crate) enum Outcome {
     Panicked(String),
 }
 
+impl Default for TaskTable {
+    fn default() -> TaskTable {
+        TaskTable { places: Vec::new(), free: Vec::new(), live: 0, max: TASKS_MAX }
+    }
+}
+
 impl TaskTable {
-    /// Puts a task in; `None` when there are too many.
-    pub(crate) fn insert(&mut self, task: Task) -> Option<u32> {
+    /// Puts a task in. Gives it back when there are too many: dropping it runs code that may well use this table.
+    pub(crate) fn insert(&mut self, task: Task) -> Result<u32, Task> {
         let index = match self.free.pop() {
             Some(index) => index,
-            None if self.places.len() < TASKS_MAX => {
+            None if self.places.len() < self.max => {
                 self.places.push(None);
                 (self.places.len() - 1) as u32
             }
-            None => return None,
+            None => return Err(task),
         };
         self.places[index as usize] = Some(task);
         self.live += 1;
-        Some(index)
+        Ok(index)
     }
 
     /// Takes a task out for polling.
@@ -93,4 +99,23 @@ pub(crate) fn drop_caught(task: Task) {
 fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "unknown panic".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_table_gives_the_task_back_and_takes_one_when_another_has_ended() {
+        let task = || -> Task { Box::pin(std::future::pending()) };
+        let mut table = TaskTable { max: 2, ..TaskTable::default() };
+        let places: Vec<_> = (0..2).map(|_| table.insert(task()).ok()).collect();
+        assert_eq!(places, [Some(0), Some(1)]);
+        assert!(table.insert(task()).is_err());
+        assert_eq!(table.len(), 2);
+        drop(table.take(0));
+        table.remove(0);
+        assert_eq!(table.insert(task()).ok(), Some(0));
+        assert_eq!(table.take_all().len(), 2);
+    }
 }

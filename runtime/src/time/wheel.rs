@@ -5,7 +5,6 @@
 
 use super::Instant;
 use std::task::Waker;
-use std::time::Duration;
 
 /// Timers of one core.
 pub(crate) struct Wheel {
@@ -90,7 +89,7 @@ impl Wheel {
         }
     }
 
-    /// When [`Wheel::advance`] has to be called next; `None` when there are no timers. It may be early (an entry only
+    /// When [`Wheel::pop`] has to be called next; `None` when there are no timers. It may be early (an entry only
     /// moves down a level then), never late.
     pub(crate) fn next(&self) -> Option<Instant> {
         let mut earliest = None::<u64>;
@@ -102,36 +101,28 @@ impl Wheel {
         earliest.map(|tick| Instant::from_nanos(tick * TICK_NANOS))
     }
 
-    /// How long from `now` to [`Wheel::next`].
-    pub(crate) fn timeout(&self, now: Instant) -> Option<Duration> {
-        self.next().map(|at| at.since(now))
-    }
-
-    /// Fires what is due at `now`: hands each waker to `wake`.
-    pub(crate) fn advance(&mut self, now: Instant, mut wake: impl FnMut(Waker)) {
+    /// Fires a timer that is due at `now`; `None` when there is no more. One at a time, so that nothing of the wheel is
+    /// borrowed while its waker runs.
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Waker> {
         let target = now.as_nanos() / TICK_NANOS;
-        while self.tick < target {
-            // Jump to the next tick at which something happens; an idle hour is one step.
-            let next = (0..LEVELS).filter_map(|level| self.next_in(level)).min();
-            match next {
-                Some(next) if next <= target => self.tick = next,
-                _ => {
-                    self.tick = target;
-                    return;
-                }
-            }
-            self.cascade();
-            let slot = (self.tick % SLOTS as u64) as usize;
-            while self.slots[0][slot] != NONE {
-                let index = self.slots[0][slot];
+        loop {
+            let index = self.slots[0][(self.tick % SLOTS as u64) as usize];
+            if index != NONE {
                 debug_assert_eq!(self.entries[index as usize].deadline, self.tick);
                 self.unlink(index);
                 let waker = self.entries[index as usize].waker.take();
                 self.release(index);
-                if let Some(waker) = waker {
-                    wake(waker);
+                return waker;
+            }
+            // Jump to the next tick at which something happens; an idle hour is one step.
+            match (0..LEVELS).filter_map(|level| self.next_in(level)).min() {
+                Some(next) if next <= target => self.tick = next,
+                _ => {
+                    self.tick = self.tick.max(target);
+                    return None;
                 }
             }
+            self.cascade();
         }
     }
 

@@ -1,8 +1,9 @@
 //! Received buffers: exhaustion, fairness, and what happens to those that nobody waits for.
 
-use super::support::{on_core, pair};
+use super::support::{on_core, pair, soon, turn, turns, until};
 use ringferry_runtime::net::Mode;
-use ringferry_runtime::{Group, join};
+use ringferry_runtime::{Either, Group, Handle, Lent, join, race};
+use std::net::Shutdown;
 
 #[test]
 fn a_flood_that_nobody_reads_leaves_buffers_for_others() {
@@ -31,16 +32,13 @@ fn a_receive_that_finds_no_buffer_goes_on_when_one_comes_back() {
             held.push(receiver.recv().await.unwrap().unwrap());
         }
         assert_eq!(handle.stats().head_buffers_lent, 8);
-        let release = {
-            let handle = handle.clone();
-            async move {
-                // The receive is parked now; giving one buffer back lets it go on.
-                while handle.stats().turns < 1 {}
-                held.pop();
-                held
-            }
+        let release = async {
+            // The receive is parked by then; giving one buffer back lets it go on.
+            turns(&handle, 4).await;
+            held.pop();
+            held
         };
-        let (more, held) = join(receiver.recv(), release).await;
+        let (more, held) = soon(&handle, join(receiver.recv(), release)).await;
         assert!(!more.unwrap().unwrap().is_empty());
         drop(held);
     });
@@ -62,5 +60,128 @@ fn a_dropped_receive_gives_its_buffer_back() {
         let (client, server) = pair(&handle).await;
         client.send(b"ping".as_slice(), true).await.0.unwrap();
         assert_eq!(&server.receiver(Mode::Stream).recv().await.unwrap().unwrap()[..], b"ping");
+    });
+}
+
+/// Takes all buffers of `group` out of the ring.
+async fn hoard(handle: &Handle, group: Group) -> Vec<Lent> {
+    let (client, server) = pair(handle).await;
+    let (count, bytes) = if group == Group::Head { (8, 4096) } else { (4, 65536) };
+    handle.spawn(async move { drop(client.send(vec![1; 2 * count * bytes], true).await) });
+    let mut receiver = server.receiver(Mode::Once(group));
+    let mut held = Vec::new();
+    while held.len() < count {
+        held.push(receiver.recv().await.unwrap().unwrap());
+    }
+    held
+}
+
+#[test]
+fn a_buffer_that_comes_back_reaches_the_one_who_can_use_it() {
+    on_core(|handle| async move {
+        for group in [Group::Head, Group::Body] {
+            let mut held = hoard(&handle, group).await;
+            // Three receives starve, in this order: one that will be dropped, one that only learns of an end (which
+            // takes no buffer), and one with bytes.
+            let (gone, gone_server) = pair(&handle).await;
+            let (ended, ended_server) = pair(&handle).await;
+            let (talks, talks_server) = pair(&handle).await;
+            gone.send(b"gone".as_slice(), true).await.0.unwrap();
+            ended.shutdown(Shutdown::Write).await.unwrap();
+            talks.send(b"ping".as_slice(), true).await.0.unwrap();
+            let core = handle.clone();
+            handle.spawn(async move {
+                let mut receiver = gone_server.receiver(Mode::Once(group));
+                drop(race(receiver.recv(), turns(&core, 8)).await);
+            });
+            turns(&handle, 2).await;
+            let second = handle.spawn_joinable(async move {
+                ended_server.receiver(Mode::Once(group)).recv().await.unwrap().is_none()
+            });
+            turns(&handle, 2).await;
+            let third = handle.spawn_joinable(async move {
+                talks_server.receiver(Mode::Once(group)).recv().await.unwrap().unwrap()[..] == b"ping"[..]
+            });
+            turns(&handle, 12).await;
+            held.pop();
+            assert_eq!(soon(&handle, third).await, Some(true));
+            assert_eq!(soon(&handle, second).await, Some(true));
+        }
+    });
+}
+
+#[test]
+fn a_starved_receive_goes_on_in_the_task_that_asked_last() {
+    on_core(|handle| async move {
+        let held = hoard(&handle, Group::Head).await;
+        let (client, server) = pair(&handle).await;
+        client.send(b"ping".as_slice(), true).await.0.unwrap();
+        let mut receiver = server.receiver(Mode::Stream);
+        // It starves in this task, and moves into another.
+        assert!(matches!(race(receiver.recv(), turns(&handle, 4)).await, Either::Right(())));
+        let moved = handle.spawn_joinable(async move { receiver.recv().await.unwrap().unwrap()[..] == b"ping"[..] });
+        turns(&handle, 4).await;
+        drop(held);
+        assert_eq!(soon(&handle, moved).await, Some(true));
+    });
+}
+
+#[test]
+fn many_connections_share_few_buffers_of_either_group() {
+    on_core(|handle| async move {
+        for mode in [Mode::Stream, Mode::Once(Group::Head), Mode::Once(Group::Body)] {
+            let mut tasks = Vec::new();
+            for n in 0..40u8 {
+                let (client, server) = pair(&handle).await;
+                handle.spawn(async move {
+                    client.send(vec![n; 200_000], true).await.0.unwrap();
+                    client.shutdown(Shutdown::Write).await.unwrap();
+                });
+                let core = handle.clone();
+                tasks.push(handle.spawn_joinable(async move {
+                    let mut receiver = server.receiver(mode);
+                    let mut count = 0;
+                    while let Some(lent) = receiver.recv().await.unwrap() {
+                        // Held for a turn, as by a sink that is not at once done with it.
+                        turn(&core).await;
+                        assert!(lent.iter().all(|byte| *byte == n));
+                        count += lent.len();
+                    }
+                    count
+                }));
+            }
+            for task in tasks {
+                assert_eq!(soon(&handle, task).await, Some(200_000));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_reader_that_takes_nothing_does_not_keep_the_rings_buffers() {
+    on_core(|handle| async move {
+        let mut stuck = Vec::new();
+        for _ in 0..4 {
+            let (source, middle_in) = pair(&handle).await;
+            let (middle_out, reader) = pair(&handle).await;
+            handle.spawn(async move { while source.send(vec![1; 1 << 20], true).await.0.is_ok() {} });
+            handle.spawn(async move {
+                let mut receiver = middle_in.receiver(Mode::Once(Group::Body));
+                while let Ok(Some(lent)) = receiver.recv().await {
+                    if middle_out.send_all([Some(lent.into()), None, None]).await.0.is_err() {
+                        break;
+                    }
+                }
+            });
+            stuck.push(reader);
+        }
+        turns(&handle, 200).await;
+        let lent = || handle.stats().body_buffers_lent;
+        until(&handle, || lent() <= 2).await;
+        // A good client goes on beside them.
+        let (client, server) = pair(&handle).await;
+        client.send(b"ping".as_slice(), true).await.0.unwrap();
+        let mut receiver = server.receiver(Mode::Once(Group::Body));
+        assert_eq!(&soon(&handle, receiver.recv()).await.unwrap().unwrap()[..], b"ping");
     });
 }

@@ -1,14 +1,24 @@
 //! A core with small rings, and connected sockets on it.
 
-use ringferry_runtime::net::{Listener, Stream};
-use ringferry_runtime::{Core, Handle, Settings, bind_tcp};
-use std::future::Future;
-use std::os::fd::AsFd;
+use ringferry_runtime::net::{Listener, Mode, Stream};
+use ringferry_runtime::time::Alarm;
+use ringferry_runtime::{Core, Group, Handle, Settings, bind_tcp};
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+/// A core with tiny rings: 8 submissions, 64 completions, 8 and 4 buffers.
+pub(crate) fn core() -> Core {
+    let settings = Settings { submissions: 8, head_buffers: 8, body_buffers: 4, ..Settings::default() };
+    Core::new(&settings).expect("io_uring")
+}
 
 /// Runs a test body on a core of its own; afterwards the core must have shut down cleanly.
 pub(crate) fn on_core<F: Future<Output = ()> + 'static>(body: impl FnOnce(Handle) -> F) {
-    let settings = Settings { submissions: 8, head_buffers: 8, body_buffers: 4, ..Settings::default() };
-    let core = Core::new(&settings).expect("io_uring");
+    let core = core();
     let handle = core.handle();
     let future = body(handle.clone());
     core.run(future).expect("the test body panicked");
@@ -17,7 +27,7 @@ pub(crate) fn on_core<F: Future<Output = ()> + 'static>(body: impl FnOnce(Handle
 }
 
 /// A listener on a free port of loopback, and its address.
-pub(crate) fn listener(handle: &Handle) -> (Listener, std::net::SocketAddr) {
+pub(crate) fn listener(handle: &Handle) -> (Listener, SocketAddr) {
     let (address, sockets) = bind_tcp("127.0.0.1:0".parse().unwrap(), false, 1).unwrap();
     (Listener::new(handle, sockets[0].as_fd()).unwrap(), address)
 }
@@ -28,4 +38,55 @@ pub(crate) async fn pair(handle: &Handle) -> (Stream, Stream) {
     let client = Stream::connect(handle, address).await.unwrap();
     let server = Stream::from_owned(handle, listener.accept().await.unwrap());
     (client, server)
+}
+
+/// Lets the core go round once: all that was submitted is handed over, and what is complete has been told.
+pub(crate) async fn turn(handle: &Handle) {
+    turns(handle, 1).await;
+}
+
+/// See [`turn`].
+pub(crate) async fn turns(handle: &Handle, count: u64) {
+    let until = handle.stats().turns + count;
+    poll_fn(|cx| {
+        if handle.stats().turns >= until {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Lets turns pass until `what` holds. Time is no measure of progress, but the end of patience.
+pub(crate) async fn until(handle: &Handle, what: impl Fn() -> bool) {
+    let began = handle.clock();
+    while !what() {
+        assert!(handle.clock().since(began) < Duration::from_secs(20), "did not happen");
+        turn(handle).await;
+    }
+}
+
+/// `future`, which has to be ready in time. The alarm is set later than that: on its way it ends the core's sleep now
+/// and then, and must not be what saves a future that nobody woke.
+pub(crate) async fn soon<F: Future>(handle: &Handle, future: F) -> F::Output {
+    let began = handle.clock();
+    let mut alarm = Alarm::new(handle);
+    alarm.set(Duration::from_secs(20));
+    let output = alarm.guard(pin!(future)).await.expect("hangs");
+    assert!(handle.clock().since(began) < Duration::from_secs(12), "was not woken");
+    output
+}
+
+/// Whether the other end has gone, by a FIN or a reset.
+pub(crate) async fn ends(handle: &Handle, stream: &Stream) -> bool {
+    let mut receiver = stream.receiver(Mode::Once(Group::Head));
+    matches!(soon(handle, receiver.recv()).await, Ok(None) | Err(_))
+}
+
+/// A client that no core knows of, connected to a listener's backlog.
+pub(crate) fn outsider(address: SocketAddr) -> OwnedFd {
+    let socket = std::net::TcpStream::connect(address).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    socket.into()
 }

@@ -1,0 +1,52 @@
+//! Pipes for splice(2): bytes move from socket to pipe to socket as references to pages, never as copies.
+
+use super::socket::own;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+/// Both ends of a pipe, non-blocking.
+pub(crate) struct PipeEnds {
+    read: OwnedFd,
+    write: OwnedFd,
+    /// Bytes that it takes, as the kernel gave them.
+    pub(crate) capacity: usize,
+}
+
+/// What is asked for; more brings nothing. An unprivileged user gets some hundred of this size, then smaller ones.
+const CAPACITY: i32 = 256 * 1024;
+
+/// Makes a pipe.
+pub(crate) fn pipe() -> io::Result<PipeEnds> {
+    let mut ends = [-1; 2];
+    // SAFETY: pipe2 writes two descriptors into `ends`, which has room for them.
+    if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let (read, write) = (own(ends[0]), own(ends[1]));
+    // SAFETY: fcntl on a descriptor that we own; F_SETPIPE_SZ takes an integer. Refused, the pipe keeps its size; the
+    // size in force is asked for afterwards, since pages differ between boards.
+    let capacity = unsafe {
+        libc::fcntl(write.as_raw_fd(), libc::F_SETPIPE_SZ, CAPACITY);
+        libc::fcntl(write.as_raw_fd(), libc::F_GETPIPE_SZ)
+    };
+    Ok(PipeEnds { read, write, capacity: usize::try_from(capacity).unwrap_or(0) })
+}
+
+impl PipeEnds {
+    /// Moves up to `len` bytes from a socket into the pipe: 0 at the end of the stream.
+    pub(crate) fn fill(&self, from: RawFd, len: usize) -> io::Result<usize> {
+        splice(from, self.write.as_raw_fd(), len)
+    }
+
+    /// Moves up to `len` bytes from the pipe into a socket.
+    pub(crate) fn empty(&self, to: RawFd, len: usize) -> io::Result<usize> {
+        splice(self.read.as_raw_fd(), to, len)
+    }
+}
+
+fn splice(from: RawFd, to: RawFd, len: usize) -> io::Result<usize> {
+    let flags = libc::SPLICE_F_NONBLOCK | libc::SPLICE_F_MOVE;
+    // SAFETY: no memory is passed; both descriptors are open for the time of the call, kept by their owners.
+    let moved = unsafe { libc::splice(from, std::ptr::null_mut(), to, std::ptr::null_mut(), len, flags) };
+    if moved < 0 { Err(io::Error::last_os_error()) } else { Ok(moved as usize) }
+}
