@@ -28,11 +28,7 @@ pub fn admit(cx: &Rc<Context>, socket: OwnedFd, listener: u64) {
             Err(_) => return cx.stats.accept_errors.add(1),
         }
     }
-    let context = cx.clone();
-    cx.handle.spawn(async move {
-        let _open = open;
-        serve(context, stream, address, listener).await;
-    });
+    cx.handle.spawn(serve(cx.clone(), stream, address, listener, open));
 }
 
 /// An open connection; however it ends, it is counted out.

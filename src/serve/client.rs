@@ -34,26 +34,30 @@ impl Client {
         AddressText::new(self.address)
     }
 
-    /// Waits for the first byte of a request. False when there will be none: the client closed, was silent for
-    /// `timeout`, or the connection is to end.
-    pub(super) async fn wait(&mut self, cx: &Rc<Context>, timeout: Duration) -> bool {
-        if !self.inbox.is_empty() {
-            return true;
+    /// Waits for the first byte of a request. False when there will be none: the client closed, was silent for too
+    /// long, or the connection is to end. Not an `async fn`, for its size.
+    pub(super) fn wait(&mut self, cx: &Rc<Context>, is_fresh: bool) -> impl Future<Output = bool> {
+        if self.inbox.is_empty() {
+            let view = cx.view();
+            let timeouts = &view.snapshot.config.timeouts;
+            self.receiver.set_mode(Mode::Stream);
+            self.alarm.set(if is_fresh { timeouts.head } else { timeouts.idle });
         }
-        self.receiver.set_mode(Mode::Stream);
-        self.alarm.set(timeout);
-        let received = std::future::poll_fn(|task| {
+        std::future::poll_fn(move |task| {
+            if !self.inbox.is_empty() {
+                return Poll::Ready(true);
+            }
             if let Poll::Ready(received) = self.receiver.poll_recv(task) {
-                return Poll::Ready(received.ok().flatten());
+                let Ok(Some(lent)) = received else { return Poll::Ready(false) };
+                self.inbox.add(lent, &cx.handle);
+                return Poll::Ready(true);
             }
             // Woken without bytes: because time is up, or because the core looks for connections to end.
             if cx.is_draining() || self.alarm.poll_elapsed(task).is_ready() || cx.view_for(self.listener).is_none() {
-                return Poll::Ready(None);
+                return Poll::Ready(false);
             }
             Poll::Pending
         })
-        .await;
-        received.map(|lent| self.inbox.add(lent, &cx.handle)).is_some()
     }
 
     /// Receives more of a head until `deadline`; returns when another look at it is worth while.

@@ -8,18 +8,30 @@ use ringferry_runtime::net::Stream;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-/// Serves the connection of a client that came through the listener with this key.
-pub async fn serve(cx: Rc<Context>, stream: Stream, address: IpAddr, listener: u64) {
+/// Serves the connection of a client that came through the listener with this key. `open` is dropped at its end.
+///
+/// Not an `async fn`: that would hold its arguments twice, and ten thousand of these may be idle.
+pub fn serve<O: 'static>(
+    cx: Rc<Context>,
+    stream: Stream,
+    address: IpAddr,
+    listener: u64,
+    open: O,
+) -> impl Future<Output = ()> + 'static {
     let mut client = Client::new(&cx, stream, address, listener);
-    let mut timeout = cx.view().snapshot.config.timeouts.head;
-    while client.wait(&cx, timeout).await {
-        // Boxed, all of them: they are large, and an idle connection must not be.
-        match Box::pin(exchange(&cx, &mut client)).await {
-            After::Keep => timeout = cx.view().snapshot.config.timeouts.idle,
-            After::Linger => return Box::pin(client.linger(&cx)).await,
-            After::Close => return,
-            After::Reset => return client.stream.reset(),
-            After::Tunnel(tunnel) => return Box::pin(tunnel.run(&cx, client)).await,
+    async move {
+        let _open = &open;
+        let mut is_fresh = true;
+        while client.wait(&cx, is_fresh).await {
+            is_fresh = false;
+            // Boxed, all of them: they are large, and an idle connection must not be.
+            match Box::pin(exchange(&cx, &mut client)).await {
+                After::Keep => {}
+                After::Linger => return Box::pin(client.linger(&cx)).await,
+                After::Close => return,
+                After::Reset => return client.stream.reset(),
+                After::Tunnel(tunnel) => return Box::pin(tunnel.run(&cx, client)).await,
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The life of an operation: submitted, waited for, completed; or abandoned and then cleaned up after.
 
+mod results;
 mod slots;
 
 pub(crate) use slots::{After, Done, Kind, Slots};

@@ -1,10 +1,10 @@
 //! A slot for each operation in flight: who waits for it, what it brought, and what to do when nobody waits any more.
 
+use super::results::{Brought, Results};
 use crate::buf::Lent;
 use crate::kernel::{Completion, Held, Token};
 use crate::net::Descriptor;
 use slab::Slab;
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -35,7 +35,7 @@ enum State {
 #[derive(Default)]
 struct Stream {
     waker: Option<Waker>,
-    queue: VecDeque<Done>,
+    queue: Results,
     /// The kernel has ended it; nothing comes after what is queued.
     ended: bool,
     /// It has been asked to end, since nobody reads what it brings.
@@ -118,7 +118,8 @@ impl Slots {
             State::Stream(stream) => {
                 // What piles up is copied out: the ring's buffers are for all.
                 let lent = if stream.queue.len() < STREAM_LENT_MAX { lent } else { lent.map(Lent::detach) };
-                stream.queue.push_back(Done { result, lent, held });
+                debug_assert!(matches!(held, Held::Nothing | Held::Buffers(_)), "a multishot operation holds nothing");
+                stream.queue.push(Brought { result, lent });
                 stream.ended = !more;
                 let waker = stream.waker.take();
                 let queue_max = if kind == Kind::Accept { ACCEPT_QUEUE_MAX } else { STREAM_QUEUE_MAX };
@@ -160,8 +161,8 @@ impl Slots {
     pub(crate) fn poll_next(&mut self, token: Token, cx: &mut Context<'_>) -> Poll<Option<Done>> {
         let slot = self.slot(token);
         let State::Stream(stream) = &mut slot.state else { unreachable!("polled as what it is not") };
-        if let Some(done) = stream.queue.pop_front() {
-            return Poll::Ready(Some(done));
+        if let Some(Brought { result, lent }) = stream.queue.pop() {
+            return Poll::Ready(Some(Done { result, lent, held: Held::Nothing }));
         }
         if stream.ended {
             self.slots.remove(token.index as usize);
@@ -197,16 +198,16 @@ impl Slots {
         let slot = self.slot(token);
         let kind = slot.kind;
         let state = std::mem::replace(&mut slot.state, State::Orphan);
-        let (ended, results) = match state {
-            State::Waiting(_) => (false, VecDeque::new()),
-            State::Done(_) => (true, VecDeque::new()),
+        let (ended, mut results) = match state {
+            State::Waiting(_) => (false, Results::default()),
+            State::Done(_) => (true, Results::default()),
             State::Stream(stream) => (stream.ended, stream.queue),
             State::Orphan => unreachable!("abandoned twice"),
         };
         if ended {
             self.slots.remove(token.index as usize);
         }
-        let close = results.iter().filter_map(|done| match orphaned(kind, done.result) {
+        let close = std::iter::from_fn(|| results.pop()).filter_map(|brought| match orphaned(kind, brought.result) {
             After::Close(fd) => Some(fd),
             _ => None,
         });

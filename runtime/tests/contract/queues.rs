@@ -6,7 +6,6 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 /// poll(2).
-const POLLOUT: u32 = 4;
 
 #[test]
 fn many_more_operations_than_the_queues_hold_all_complete() {
@@ -16,7 +15,7 @@ fn many_more_operations_than_the_queues_hold_all_complete() {
         let polls: Vec<_> = (0..1000)
             .map(|_| {
                 let client = client.clone();
-                handle.spawn_joinable(async move { client.ready(POLLOUT).await.unwrap() })
+                handle.spawn_joinable(async move { client.writable().await.unwrap() })
             })
             .collect();
         for poll in polls {

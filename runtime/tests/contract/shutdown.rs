@@ -32,7 +32,7 @@ async fn occupy(handle: &Handle) {
     let (client, server) = pair(handle).await;
     handle.spawn(async move {
         let _client = client;
-        drop(server.ready(1).await);
+        drop(server.readable().await);
     });
     let (client, server) = pair(handle).await;
     let mut receiver = server.receiver(Mode::Stream);

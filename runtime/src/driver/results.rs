@@ -1,0 +1,77 @@
+//! Results of a multishot operation that nobody has read yet.
+//!
+//! Nearly always there is none or one. So one has its place here, and only more of them allocate: ten thousand idle
+//! connections have such a queue each.
+
+use crate::buf::Lent;
+use std::collections::VecDeque;
+
+/// First in, first out.
+#[derive(Default)]
+pub(super) struct Results {
+    first: Option<Brought>,
+    /// Empty unless `first` is there; freed when it runs empty.
+    rest: Option<Box<VecDeque<Brought>>>,
+}
+
+/// One completion.
+pub(super) struct Brought {
+    /// Non-negative, or a negative errno.
+    pub(super) result: i32,
+    /// A received buffer.
+    pub(super) lent: Option<Lent>,
+}
+
+impl Results {
+    pub(super) fn push(&mut self, brought: Brought) {
+        if self.first.is_none() {
+            self.first = Some(brought);
+        } else {
+            self.rest.get_or_insert_default().push_back(brought);
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Brought> {
+        let next = self.rest.as_mut().and_then(|rest| rest.pop_front());
+        if next.is_none() {
+            self.rest = None;
+        }
+        std::mem::replace(&mut self.first, next)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.as_ref().map_or(0, |rest| rest.len())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_out_in_the_order_in_which_they_came() {
+        let mut results = Results::default();
+        let (mut next_in, mut next_out) = (0, 0);
+        for burst in [1, 3, 2, 7, 1] {
+            for _ in 0..burst {
+                results.push(Brought { result: next_in, lent: None });
+                next_in += 1;
+            }
+            for _ in 0..burst - burst / 3 {
+                assert_eq!(results.pop().map(|brought| brought.result), Some(next_out));
+                next_out += 1;
+            }
+            assert_eq!(results.len(), (next_in - next_out) as usize);
+        }
+        while let Some(brought) = results.pop() {
+            assert_eq!(brought.result, next_out);
+            next_out += 1;
+        }
+        assert_eq!(next_in, next_out);
+        assert!(results.is_empty() && results.rest.is_none());
+    }
+}
