@@ -11,7 +11,7 @@ pub enum Suspicious {
     Relative,
     /// A percent sign without two hexadecimal digits.
     BadPercent,
-    /// An encoded NUL.
+    /// A NUL, encoded or not.
     Nul,
 }
 
@@ -74,11 +74,11 @@ pub fn strip_prefix<'a>(raw: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
     })
 }
 
-/// Whether nothing can change. A dot after a slash may, so `/.well-known` goes the longer way.
+/// Whether nothing can change or be refused. A dot after a slash may, so `/.well-known` goes the longer way.
 fn is_plain(raw: &[u8]) -> bool {
     let mut after_slash = false;
     for &byte in raw {
-        if matches!(byte, b'%' | b'\\') || (after_slash && matches!(byte, b'/' | b'.')) {
+        if matches!(byte, b'%' | b'\\' | 0) || (after_slash && matches!(byte, b'/' | b'.')) {
             return false;
         }
         after_slash = byte == b'/';
@@ -246,6 +246,7 @@ mod tests {
         check("/%zz", Err(Suspicious::BadPercent));
         check("/%+1", Err(Suspicious::BadPercent));
         check("/a%00b", Err(Suspicious::Nul));
+        check("/a\0b", Err(Suspicious::Nul));
     }
 
     #[test]
