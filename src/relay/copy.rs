@@ -1,5 +1,6 @@
 //! The loop that moves a body: receive, frame, send; receive again only once all of it is sent.
 
+use super::error::RelayError;
 use super::framer::{Chunks, Framer};
 use super::inbox::Inbox;
 use super::splice::{Ended, splice};
@@ -8,7 +9,6 @@ use ringferry_runtime::net::{Mode, Pipe, Receiver, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed};
 use ringferry_runtime::{Chunk, Group, Handle};
 use std::future::poll_fn;
-use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -24,15 +24,6 @@ pub struct Source<'a> {
     pub alarm: &'a mut Alarm,
     /// How long nothing may move.
     pub idle: Duration,
-}
-
-/// Which end failed, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RelayError {
-    /// The end that sends the body.
-    Source(Cause),
-    /// The end that it is for.
-    Sink(Cause),
 }
 
 /// A body of at most this many bytes follows its head within one buffer: a copy of it costs less than a second entry of
@@ -130,16 +121,9 @@ pub async fn send(
     match alarm.guard(sink.send_all(chunks)).await {
         Ok((result, chunks)) => {
             give_back(chunks, handle);
-            result.map_err(|error| RelayError::Sink(cause(&error)))
+            result.map_err(|error| RelayError::sending(&error))
         }
         Err(Elapsed) => Err(RelayError::Sink(Cause::TimedOut)),
-    }
-}
-
-pub(super) fn cause(error: &io::Error) -> Cause {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Cause::Closed,
-        _ => Cause::Io,
     }
 }
 
