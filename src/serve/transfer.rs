@@ -14,7 +14,7 @@ use crate::snapshot::SnapshotPool;
 use crate::upstream::{Connection, Upstream};
 use ringferry_runtime::Chunk;
 use ringferry_runtime::net::{Mode, Receiver, Stream};
-use ringferry_runtime::time::{Alarm, Elapsed};
+use ringferry_runtime::time::Elapsed;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -129,10 +129,10 @@ async fn both_ways(
     let server = connection.stream.clone();
     let state = Cell::new(Upload::Running);
     let has_body = plan.has_body();
+    let mut skip = !has_body;
     let mut up = pin!(upload(cx, plan, source, body, &server));
     let mut down = pin!(download(cx, plan, sink, connection, &state, begun, meter));
     // The end of a small send is of no interest before the response comes: looking at it only then saves a wake.
-    let mut skip = false;
     let outcome = poll_fn(|task| {
         if state.get() == Upload::Running
             && !skip
@@ -168,27 +168,32 @@ pub(super) fn client_left() -> Error {
     Error::downstream(Stage::ResponseHead, Cause::Io)
 }
 
-/// The request, to its end. Gives the receiver of its body back.
-async fn upload<'s>(
+/// The request, to its end. Gives the receiver of its body back. A head alone is on its way at once, before this is
+/// polled.
+fn upload<'s>(
     cx: &Rc<Context>,
     plan: &Plan,
     source: Option<Source<'s>>,
     body: &mut Framer,
     server: &Stream,
-) -> (Result<(), RelayError>, Option<&'s mut Receiver>) {
+) -> impl Future<Output = (Result<(), RelayError>, Option<&'s mut Receiver>)> {
     let mut head = plan.head.take();
-    if let Some(Source { inbox, receiver, stream, alarm, idle }) = source {
-        let source = Source { inbox, receiver, stream, alarm, idle };
-        let sent = copy(source, body, server, &mut head, &cx.handle).await;
-        receiver.set_mode(Mode::Stream);
-        return (sent, Some(receiver));
+    let alone = source.is_none().then(|| server.send_all([head.take().map(Chunk::from), None, None]));
+    async move {
+        if let Some(Source { inbox, receiver, stream, alarm, idle }) = source {
+            let source = Source { inbox, receiver, stream, alarm, idle };
+            let sent = copy(source, body, server, &mut head, &cx.handle).await;
+            receiver.set_mode(Mode::Stream);
+            return (sent, Some(receiver));
+        }
+        let Some(alone) = alone else { return (Ok(()), None) };
+        // Without a body the head comes back, for another try.
+        let (sent, [head, ..]) = alone.await;
+        if let Some(Chunk::Bytes(head, _)) = head {
+            plan.head.set(Some(head));
+        }
+        (sent.map_err(|_| RelayError::Sink(Cause::Io)), None)
     }
-    // Without a body the head comes back, for another try.
-    let (sent, [head, ..]) = server.send_all([head.map(Chunk::from), None, None]).await;
-    if let Some(Chunk::Bytes(head, _)) = head {
-        plan.head.set(Some(head));
-    }
-    (sent.map_err(|_| RelayError::Sink(Cause::Io)), None)
 }
 
 /// The response, to its end.
@@ -202,8 +207,7 @@ async fn download(
     meter: &mut Meter,
 ) -> Result<Down, Error> {
     let timeouts = &plan.view.snapshot.config.timeouts;
-    let mut alarm = Alarm::new(&cx.handle);
-    let mut response = match head(cx, plan, sink, connection, upload, &mut alarm, meter).await? {
+    let mut response = match head(cx, plan, sink, connection, upload, meter).await? {
         Some(response) => response,
         None => return Ok(Down::Switched),
     };
@@ -212,8 +216,8 @@ async fn download(
     begun.response.set(true);
     begun.ends_by_close.set(response.ends_by_close);
     let mut head = Some(std::mem::take(&mut response.head));
-    let Connection { inbox, receiver, stream, .. } = connection;
-    let source = Source { inbox, receiver, stream, alarm: &mut alarm, idle };
+    let Connection { inbox, receiver, stream, alarm, .. } = connection;
+    let source = Source { inbox, receiver, stream, alarm, idle };
     let relayed = copy(source, &mut response.framer, sink, &mut head, &cx.handle).await;
     meter.bytes_out = response.framer.bytes();
     begun.response.set(head.is_none());
@@ -232,7 +236,6 @@ async fn head(
     sink: &Stream,
     connection: &mut Connection,
     upload: &Cell<Upload>,
-    alarm: &mut Alarm,
     meter: &mut Meter,
 ) -> Result<Option<Box<Final>>, Error> {
     let body_idle = plan.view.snapshot.config.timeouts.body_idle;
@@ -246,13 +249,13 @@ async fn head(
         let (head, switched) = match response {
             Response::Final(response) => return Ok(Some(response)),
             Response::NeedMore => {
-                receive_head(cx, plan, connection, upload, alarm, meter).await?;
+                receive_head(cx, plan, connection, upload, meter).await?;
                 continue;
             }
             Response::Interim(head) => (head, false),
             Response::Switch(head) => (head, true),
         };
-        let sent = send([Some(head.into()), None, None], sink, alarm, body_idle, &cx.handle).await;
+        let sent = send([Some(head.into()), None, None], sink, &mut connection.alarm, body_idle, &cx.handle).await;
         sent.map_err(|_| Error::downstream(Stage::ResponseHead, Cause::Io))?;
         if switched {
             meter.status = 101;
@@ -263,7 +266,7 @@ async fn head(
             return Err(Error::upstream(Stage::ResponseHead, Cause::TooManyInterims));
         }
         // A server that has said one thing is given its time anew for the next.
-        alarm.clear();
+        connection.alarm.clear();
     }
 }
 
@@ -273,7 +276,6 @@ async fn receive_head(
     plan: &Plan,
     connection: &mut Connection,
     upload: &Cell<Upload>,
-    alarm: &mut Alarm,
     meter: &mut Meter,
 ) -> Result<(), Error> {
     let first_byte = plan.view.snapshot.config.timeouts.first_byte;
@@ -284,10 +286,10 @@ async fn receive_head(
         }
         // The server's time runs from when it has the request, or is asked whether it wants the body.
         if !is_set && (!plan.has_body() || plan.expects_continue || upload.get() != Upload::Running) {
-            alarm.set(first_byte);
+            connection.alarm.set(first_byte);
             is_set = true;
         }
-        alarm.poll_elapsed(task).map(Err)
+        connection.alarm.poll_elapsed(task).map(Err)
     })
     .await;
     let nothing_came = meter.first_byte.is_none();
