@@ -172,8 +172,8 @@ fn a_server_that_fails_again_and_again_is_ejected() {
 
 #[test]
 fn without_ejection_a_failing_server_stays_in_turn() {
-    let origin = Origin::answering(|_| answer("500 Internal Server Error", &[], ""));
-    let proxy = Proxy::start(&config(&urls(&[origin]), "eject_after = 0"));
+    let origins = [Origin::answering(|_| answer("500 Internal Server Error", &[], ""))];
+    let proxy = Proxy::start(&config(&urls(&origins), "eject_after = 0"));
     for _ in 0..10 {
         assert_eq!(proxy.get("a", "/").status(), 500);
     }

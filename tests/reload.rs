@@ -106,6 +106,35 @@ fn listeners_come_and_go_and_the_others_stay() {
 }
 
 #[test]
+fn a_port_may_be_written_otherwise() {
+    let origin = Origin::named("here");
+    let proxy = Proxy::start_with(&listening(&["127.0.0.1:0"], &origin), &["--cores", "2"]);
+    let port = proxy.address().port();
+    proxy.reload(&listening(&[&format!("0.0.0.0:{port}")], &origin)).unwrap();
+    assert_eq!(Wire::connect(([127, 0, 0, 2], port).into()).get("a", "/").text(), "here");
+    assert_eq!(proxy.get("a", "/").text(), "here");
+}
+
+#[test]
+fn a_dry_run_opens_no_port_and_closes_none() {
+    let origin = Origin::named("here");
+    let proxy = Proxy::start(&listening(&["127.0.0.1:0"], &origin));
+    let second = SocketAddr::from(([127, 0, 0, 2], proxy.address().port()));
+    let (one, both) = (["127.0.0.1:0"], ["127.0.0.1:0", &second.to_string()]);
+    let dry = |addresses: &[&str]| {
+        proxy.write_config(&listening(addresses, &origin));
+        let told = proxy.verb(&["reload", "--dry-run"]);
+        assert!(told.status.success(), "{told:?}");
+    };
+    dry(&both);
+    assert!(TcpStream::connect(second).is_err());
+    proxy.reload(&listening(&both, &origin)).unwrap();
+    dry(&one);
+    proxy.reload(&listening(&both, &origin)).unwrap();
+    assert_eq!(Wire::connect(second).get("a", "/").text(), "here");
+}
+
+#[test]
 fn an_exchange_in_flight_ends_as_it_began() {
     const LENGTH: u64 = 32 << 20;
     let gate = Arc::new(Gate::default());

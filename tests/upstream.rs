@@ -125,6 +125,39 @@ fn a_server_that_dies_under_load_fails_no_get() {
 }
 
 #[test]
+fn a_pool_that_is_ejected_as_a_whole_is_tried_all_the_same() {
+    let (held, port) = refusing_port();
+    let (_down, other) = refusing_port();
+    let servers = format!("{{ servers = [{port}, {other}], eject_after = 1, eject_for = \"60s\" }}");
+    let proxy = Proxy::start(&config(&servers));
+    for _ in 0..3 {
+        assert_eq!(proxy.get("a", "/").status(), 502);
+    }
+    assert_eq!(proxy.server(&format!(":{port}"))["state"], "ejected");
+    drop(held);
+    let _origin = Origin::at(([127, 0, 0, 1], port).into(), |exchange| {
+        exchange.request()?;
+        exchange.send(ok("back"))
+    });
+    for _ in 0..3 {
+        assert_eq!(proxy.get("a", "/").text(), "back");
+    }
+    assert_eq!(proxy.server(&format!(":{port}"))["state"], "up");
+}
+
+#[test]
+fn a_request_that_fails_on_every_server_gets_the_last_error() {
+    let closing = [(); 2].map(|()| Origin::scripted(|exchange| exchange.request().map(drop)));
+    let (_held, port) = refusing_port();
+    let [one, two] = closing.each_ref().map(Origin::url);
+    let proxy = Proxy::start(&config(&format!("{{ servers = [{port}, {one:?}, {two:?}], eject_after = 0 }}")));
+    assert_eq!(proxy.get("a", "/everywhere").status(), 502);
+    let line = proxy.log_line(|line| line.contains("/everywhere"));
+    assert!(line.contains(" retries=2 ") && !line.contains(" up=- "), "{line}");
+    assert_eq!(closing.each_ref().map(|origin| origin.requests().len()), [1, 1]);
+}
+
+#[test]
 fn an_error_of_the_application_is_not_ours_to_retry() {
     let origin = Origin::answering(|_| b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy".to_vec());
     let response = Proxy::to(&origin).get("a", "/");
@@ -190,13 +223,20 @@ fn a_full_queue_is_an_answer_at_once() {
 #[test]
 fn hold_keeps_requests_until_a_server_comes_back() {
     let (held, port) = refusing_port();
-    let proxy = Proxy::start(&config(&format!("{{ servers = [{port}], hold = \"9s\", eject_for = \"100ms\" }}")));
+    // By then it is ejected for longer than anything is held.
+    let proxy = Proxy::start(&config(&format!("{{ servers = [{port}], hold = \"60s\", eject_for = \"60s\" }}")));
+    // The first to come is the one that looks for all; when it leaves, another one does.
+    let mut leaver = proxy.connect();
+    leaver.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect_silence(Duration::from_millis(150));
     let mut clients = [proxy.connect(), proxy.connect()];
     clients[0].send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     clients[1].send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
     for client in &mut clients {
         client.expect_silence(Duration::from_millis(150));
     }
+    leaver.stream().reset_on_close().unwrap();
+    drop(leaver);
+    wait_until("it is noticed", || proxy.status()["totals"]["connections"] == 2);
     drop(held);
     let answer = |exchange: &mut Exchange| -> io::Result<()> {
         while let Some(Message { body, .. }) = exchange.request()? {
@@ -207,6 +247,31 @@ fn hold_keeps_requests_until_a_server_comes_back() {
     let _origin = Origin::at(([127, 0, 0, 1], port).into(), answer);
     assert_eq!(clients[0].response().text(), "back ");
     assert_eq!(clients[1].response().text(), "back hi");
+}
+
+#[test]
+fn many_are_held_on_every_core() {
+    let (held, port) = refusing_port();
+    let upstream = config(&format!("{{ servers = [{port}], hold = \"9s\", eject_after = 0 }}"));
+    let proxy = Proxy::start_with(&upstream, &["--cores", "2"]);
+    let mut clients: Vec<_> = (0..40).map(|_| proxy.connect()).collect();
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    wait_until("all are held", || proxy.status()["totals"]["exchanges"] == 40);
+    drop(held);
+    let _origin = Origin::at(([127, 0, 0, 1], port).into(), |exchange| {
+        while exchange.request()?.is_some() {
+            exchange.send(ok("back"))?;
+        }
+        Ok(())
+    });
+    for client in &mut clients {
+        assert_eq!(client.response().text(), "back");
+    }
+    // Only one of each core has looked, ten times a second.
+    let failures = proxy.server(&format!(":{port}"))["failures"].as_u64().unwrap();
+    assert!(failures < 200, "{failures}");
 }
 
 #[test]
@@ -221,16 +286,50 @@ fn hold_ends() {
 fn a_client_that_leaves_ends_the_work_for_it() {
     let (tell, told) = std::sync::mpsc::channel();
     let origin = Origin::scripted(move |exchange| {
-        exchange.request()?;
+        let request = exchange.request()?;
+        if request.is_some_and(|request| request.target() == "/begun") {
+            exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort")?;
+        }
         let _ = tell.send(exchange.wire.rest().map_err(|error| error.kind()));
         Ok(())
     });
     let proxy = Proxy::start(&default_site(&origin));
-    let mut client = proxy.connect();
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    origin.wait_requests(1);
-    client.stream().reset_on_close().unwrap();
-    drop(client);
-    let ended = told.recv_timeout(crate::support::WAIT).expect("the connection to the origin ends");
-    assert!(matches!(ended, Ok(_) | Err(ErrorKind::ConnectionReset)), "{ended:?}");
+    let requests = [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody",
+        "GET /begun HTTP/1.1\r\nHost: a\r\n\r\n",
+    ];
+    for (number, request) in requests.iter().enumerate() {
+        let mut client = proxy.connect();
+        client.send(request);
+        origin.wait_requests(number + 1);
+        client.stream().reset_on_close().unwrap();
+        drop(client);
+        let ended = told.recv_timeout(crate::support::WAIT).expect("the connection to the origin ends");
+        assert!(matches!(ended, Ok(_) | Err(ErrorKind::ConnectionReset)), "{request}: {ended:?}");
+    }
+    wait_until("nothing is left of it", || proxy.status()["totals"]["exchanges"] == 0);
+}
+
+#[test]
+fn a_client_that_has_said_all_is_still_answered() {
+    for request in ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"]
+    {
+        let gate = Arc::new(Gate::default());
+        let origin = Origin::answering({
+            let gate = gate.clone();
+            move |_| {
+                gate.pass();
+                ok("whole")
+            }
+        });
+        let proxy = Proxy::to(&origin);
+        let mut client = proxy.connect();
+        client.send(request).finish();
+        origin.wait_requests(1);
+        client.expect_silence(Duration::from_millis(50));
+        gate.open();
+        assert_eq!(client.response().text(), "whole", "{request}");
+        client.expect_end();
+    }
 }

@@ -61,8 +61,11 @@ pub(super) fn choose(cores: &Cores) -> Result<Vec<usize>, Failure> {
     Ok(chosen)
 }
 
-/// Starts a core on each processor. Returns the threads, and how to command them.
-pub(super) fn start(cpus: &[usize], shared: Shared) -> Result<(Vec<CoreThread<()>>, Vec<Core<Snapshot>>), Failure> {
+/// The threads of the cores, and how to command them.
+pub(super) type Started = (Vec<CoreThread<()>>, Vec<Core<Snapshot>>);
+
+/// Starts a core on each processor.
+pub(super) fn start(cpus: &[usize], shared: Shared) -> Result<Started, Failure> {
     let stats: Vec<_> = cpus.iter().map(|_| Arc::new(CoreStats::default())).collect();
     let (handed_in, handed_out): (Vec<_>, Vec<_>) = cpus.iter().map(|_| mailbox::channel(HANDED)).unzip();
     let (mut threads, mut cores) = (Vec::new(), Vec::new());

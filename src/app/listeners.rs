@@ -17,15 +17,19 @@ pub(super) fn bind(
     cores: usize,
     next_key: &mut u64,
 ) -> Result<Vec<Arc<Bound>>, Failure> {
-    let mut current: Vec<_> = current.iter().collect();
+    let mut left: Vec<_> = current.iter().collect();
     let kept = wanted.iter().map(|listener| {
-        let place = current.iter().position(|bound| bound.listener == *listener)?;
-        Some(current.remove(place).clone())
+        let place = left.iter().position(|bound| bound.listener == *listener)?;
+        Some(left.remove(place).clone())
     });
     let kept: Vec<Option<Arc<Bound>>> = kept.collect();
     let is_new = |(_, kept): &(&Listener, &Option<Arc<Bound>>)| kept.is_none();
+    // A port of ours may change hands: `127.0.0.1:80` becomes `:80`.
+    let is_ours = |listener: &Listener| current.iter().any(|bound| bound.address.port() == listener.address.port());
     for (listener, _) in wanted.iter().zip(&kept).filter(is_new) {
-        available(listener)?;
+        if !is_ours(listener) {
+            available(listener)?;
+        }
     }
     let made = wanted.iter().zip(kept).map(|(listener, kept)| match kept {
         Some(bound) => Ok(bound),

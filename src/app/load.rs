@@ -12,13 +12,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What outlives a snapshot: server cells, listening sockets, our name.
+/// What outlives a snapshot: server cells, our name.
 pub(super) struct Loader {
     file: Option<PathBuf>,
     cores: usize,
     quiet: bool,
     registry: Registry,
-    listeners: Vec<Arc<Bound>>,
     next_key: u64,
     instance: Arc<str>,
 }
@@ -30,7 +29,6 @@ impl Loader {
             cores,
             quiet,
             registry: Registry::default(),
-            listeners: Vec::new(),
             next_key: 0,
             // Of this process alone: two proxies in a row are no loop.
             instance: format!("ringferry-{:016x}", random()).into(),
@@ -39,11 +37,11 @@ impl Loader {
 
     /// The snapshot to start with.
     pub(super) fn first(&mut self, config: Config) -> Result<control::Loaded<Snapshot>, Failure> {
-        self.build(1, config, Vec::new())
+        self.build(1, config, &[], Vec::new())
     }
 
-    /// Reads the file again. An error leaves everything as it is.
-    pub(super) fn again(&mut self, generation: u64) -> Result<control::Loaded<Snapshot>, String> {
+    /// Reads the file again, for a snapshot that may take over from `in_force`. An error leaves everything as it is.
+    pub(super) fn again(&mut self, generation: u64, in_force: &Snapshot) -> Result<control::Loaded<Snapshot>, String> {
         let Some(file) = self.file.clone() else {
             return Err("there is no configuration file to read again: this runs from its command line".to_owned());
         };
@@ -56,7 +54,9 @@ impl Loader {
             problems.into_iter().map(|problem| problem.render(&name, false)).collect()
         };
         match loaded.config {
-            Some(config) => self.build(generation, config, render(warnings)).map_err(|failure| failure.to_string()),
+            Some(config) => self
+                .build(generation, config, &in_force.listeners, render(warnings))
+                .map_err(|failure| failure.to_string()),
             None => Err(render(errors).join("\n")),
         }
     }
@@ -65,13 +65,13 @@ impl Loader {
         &mut self,
         generation: u64,
         mut config: Config,
+        current: &[Arc<Bound>],
         warnings: Vec<String>,
     ) -> Result<control::Loaded<Snapshot>, Failure> {
         if self.quiet {
             config.log.format = None;
         }
-        let listeners = bind(&config.listeners, &self.listeners, self.cores, &mut self.next_key)?;
-        self.listeners = listeners.clone();
+        let listeners = bind(&config.listeners, current, self.cores, &mut self.next_key)?;
         let drain_timeout = config.timeouts.drain;
         let instance = self.instance.clone();
         let snapshot = Snapshot::new(generation, config, listeners, instance, &mut self.registry);

@@ -90,7 +90,7 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         output: output.map_err(|error| Failure::Resource(format!("cannot use stderr: {error}")))?,
         announce: announcement(&in_force.snapshot, cpus.len()),
         in_force,
-        reload: Box::new(move |generation| loader.again(generation)),
+        reload: Box::new(move |generation, in_force| loader.again(generation, in_force)),
         admin,
         now_ms: || monotonic().as_millis(),
     };

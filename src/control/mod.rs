@@ -54,9 +54,9 @@ pub struct Control<S> {
     pub now_ms: fn() -> u64,
 }
 
-/// See [`Control::reload`]. It is given the generation that the snapshot will have; an error is text for a human,
-/// several lines perhaps.
-pub type Reload<S> = Box<dyn FnMut(u64) -> Result<Loaded<S>, String>>;
+/// See [`Control::reload`]. It is given the generation that the snapshot will have, and the snapshot in force; an error
+/// is text for a human, several lines perhaps.
+pub type Reload<S> = Box<dyn FnMut(u64, &S) -> Result<Loaded<S>, String>>;
 
 /// One core, seen from here.
 pub struct Core<S> {
@@ -220,7 +220,7 @@ impl<S: 'static> Running<S> {
             return self.refuse("it is draining and takes no new configuration".to_owned());
         }
         let generation = self.generation + 1;
-        let loaded = match (self.reload)(generation) {
+        let loaded = match (self.reload)(generation, &self.in_force.snapshot) {
             Ok(loaded) => loaded,
             Err(why) => return self.refuse(why),
         };

@@ -41,7 +41,7 @@ impl World {
             log: queue.clone(),
             in_force: loaded(1),
             generation: 1,
-            reload: Box::new(move |generation| {
+            reload: Box::new(move |generation, _| {
                 read.get().map_or(Ok(loaded(generation)), |why: &str| Err(why.to_owned()))
             }),
             resolver: Resolver::new(queue),
@@ -251,7 +251,7 @@ fn the_last_lines_are_written_before_the_end() {
         lines,
         output: std::os::fd::OwnedFd::from(writer).into(),
         in_force: loaded(1),
-        reload: Box::new(|_| Err(String::new())),
+        reload: Box::new(|_, _| Err(String::new())),
         announce: "ready".to_owned(),
         admin: None,
         now_ms: || 0,

@@ -66,9 +66,14 @@ pub enum Phase {
 impl State {
     /// Whether a request may be sent: the server is up, or due for a probe. Changes nothing; for choosing a server.
     pub fn is_up(&self, now_ms: u64) -> bool {
+        now_ms >= self.down_until_ms()
+    }
+
+    /// When a server that is down may be probed; 0 for one that is up.
+    pub fn down_until_ms(&self) -> u64 {
         match self.phase() {
-            Phase::Up { .. } => true,
-            Phase::Ejected { until_ms, .. } | Phase::Probing { until_ms, .. } => now_ms >= until_ms,
+            Phase::Up { .. } => 0,
+            Phase::Ejected { until_ms, .. } | Phase::Probing { until_ms, .. } => until_ms,
         }
     }
 
@@ -85,6 +90,17 @@ impl State {
             Err(Phase::Up { .. }) => Admit::Yes,
             Err(_) => Admit::No,
         }
+    }
+
+    /// Asks for a server although it is down, since no other is up. The request is the probe, unless one is on its way.
+    pub fn admit_early(&self, now_ms: u64) -> Admit {
+        let change = self.change(|phase| match phase {
+            Phase::Ejected { earlier, .. } => {
+                Some(Phase::Probing { until_ms: now_ms.saturating_add(PROBE_MS_MAX), earlier })
+            }
+            _ => None,
+        });
+        if change.is_ok() { Admit::Probe } else { Admit::Yes }
     }
 
     /// A request succeeded. One that was sent before the ejection ends it only once its time is over.
@@ -188,6 +204,7 @@ mod tests {
             let outcome = match event.trim() {
                 "up?" => state.is_up(now).to_string(),
                 "admit" => format!("{:?}", state.admit(now)),
+                "early" => format!("{:?}", state.admit_early(now)),
                 "ok" => {
                     state.success(now);
                     "-".to_owned()
@@ -238,6 +255,22 @@ mod tests {
              10003 admit → Yes
              10003 admit → Yes
              10004 fail  → 10000",
+        );
+    }
+
+    #[test]
+    fn where_no_other_is_up_a_server_is_probed_before_its_time() {
+        check(
+            &Policy { eject_after: 1, ..POLICY },
+            "0     early → Yes
+             0     fail  → 10000
+             1     early → Probe
+             2     early → Yes
+             2     admit → No
+             3     fail  → 20000
+             4     early → Probe
+             5     ok    → -
+             6     admit → Yes",
         );
     }
 

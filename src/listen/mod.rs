@@ -42,6 +42,9 @@ pub async fn listen(cx: Rc<Context>, bound: Arc<Bound>, peers: Rc<[Peer]>) {
             }
         }
     }
+    for socket in listener.close().await {
+        balance::place(&cx, &peers, socket, bound.key);
+    }
 }
 
 /// The next connection; `None` when the listener is to end.

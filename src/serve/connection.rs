@@ -1,8 +1,9 @@
 //! A client's connection from accept to close: one exchange after another.
 
+use super::after::After;
 use super::client::Client;
 use super::context::Context;
-use super::exchange::{After, exchange};
+use super::exchange::exchange;
 use ringferry_runtime::net::Stream;
 use std::net::IpAddr;
 use std::rc::Rc;

@@ -1,33 +1,19 @@
 //! One exchange: from the first byte of a request to the last of its response.
 
+use super::after::After;
 use super::client::Client;
 use super::context::Context;
 use super::local::{answer, fail};
 use super::plan::{Decision, Facts, Plan, decide};
 use super::record::Meter;
-use super::transfer::{Failed, transfer};
-use super::tunnel::Joined;
+use super::transfer::{Failed, client_left, transfer};
 use crate::proto::error::Error;
 use crate::proto::h1::may_retry;
 use crate::upstream::{Obtain, Tried};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
-
-/// How a client's connection goes on after an exchange.
-pub(super) enum After {
-    /// It waits for the next request.
-    Keep,
-    /// It ends, once the client has read what was sent.
-    Linger,
-    /// It ends at once: the client is gone, or must see that the response is not whole.
-    Close,
-    /// It is reset: the end of the connection would look like the end of the response.
-    Reset,
-    /// It has become a tunnel.
-    Tunnel(Box<Joined>),
-}
-
-/// Tries of one request, over all servers.
-const RETRIES_MAX: u32 = 8;
+use std::task::Poll;
 
 /// Serves the request whose first bytes are in the client's inbox.
 pub(super) async fn exchange(cx: &Rc<Context>, client: &mut Client) -> After {
@@ -65,11 +51,17 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut met
     };
     let (mut tried, mut held_until) = (Tried::default(), None);
     loop {
-        let upstream = match obtain.upstream(&mut tried, &mut held_until).await {
+        let obtained = while_there(client, obtain.upstream(&mut tried, &mut held_until)).await;
+        let upstream = match obtained {
             Ok(upstream) => upstream,
-            Err(error) => return give_up(cx, client, error, *plan, meter).await,
+            Err(error) => {
+                meter.retries = tried.retries();
+                meter.server = tried.last_server().map(|server| state.servers[server].clone());
+                return give_up(cx, client, error, *plan, meter).await;
+            }
         };
         let (index, reused) = (upstream.index, upstream.reused);
+        meter.retries = tried.retries();
         meter.connect_time = upstream.connect_time;
         meter.server = Some(upstream.attempt.server().clone());
         match transfer(cx, client, &plan, upstream, state, &mut meter).await {
@@ -82,14 +74,9 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut met
                 return after;
             }
             Err(Failed { error, body_untouched, .. })
-                if plan.can_be_sent()
-                    && meter.retries < RETRIES_MAX
-                    && may_retry(&error, plan.method, body_untouched) =>
+                if plan.can_be_sent() && may_retry(&error, plan.method, body_untouched) =>
             {
-                meter.retries += 1;
-                if reused {
-                    tried.went_stale(index);
-                }
+                tried.failed(index, reused, error);
             }
             Err(Failed { error, response_begun: false, .. }) => return give_up(cx, client, error, *plan, meter).await,
             Err(Failed { error, after, .. }) => {
@@ -99,6 +86,16 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut met
             }
         }
     }
+}
+
+/// Runs `obtaining` to its end, or until the client resets its connection.
+async fn while_there<T>(client: &mut Client, obtaining: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let mut obtaining = pin!(obtaining);
+    poll_fn(|task| match obtaining.as_mut().poll(task) {
+        Poll::Pending => client.receiver.poll_broken(task).map(|()| Err(client_left())),
+        obtained => obtained,
+    })
+    .await
 }
 
 /// Answers with the error's page.

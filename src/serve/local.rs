@@ -1,8 +1,8 @@
 //! Answers of our own: errors and redirects.
 
+use super::after::After;
 use super::client::Client;
 use super::context::Context;
-use super::exchange::After;
 use super::plan::{Facts, Reply};
 use super::record::Meter;
 use crate::proto::error::Error;

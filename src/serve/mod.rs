@@ -3,6 +3,7 @@
 //! The decisions are made by `route`, `proto` and `balance`, which are pure; here is the order in which they are asked
 //! and the bytes that move in between. See ARCHITECTURE.md, "The life of a request".
 
+mod after;
 mod client;
 mod connection;
 mod context;

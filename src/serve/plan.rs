@@ -119,11 +119,15 @@ impl Facts {
         Facts { has_body: true, ..Facts::default() }
     }
 
-    fn of(head: &RequestHead<'_, '_>, mut text: Vec<u8>) -> Facts {
-        let host = head.host.map_or("", |host| host.text);
-        let user_agent = head.fields.first(Known::UserAgent).unwrap_or_default();
-        let referer = head.fields.first(Known::Referer).unwrap_or_default();
-        let parts = [head.method_text.as_bytes(), host.as_bytes(), head.target_text.as_bytes(), user_agent, referer];
+    /// `is_logged` tells whether anyone will read more of the texts than the host.
+    fn of(head: &RequestHead<'_, '_>, is_logged: bool, mut text: Vec<u8>) -> Facts {
+        let host = head.host.map_or("", |host| host.text).as_bytes();
+        let mut parts: [&[u8]; 5] = [b"", host, b"", b"", b""];
+        if is_logged {
+            let user_agent = head.fields.first(Known::UserAgent).unwrap_or_default();
+            let referer = head.fields.first(Known::Referer).unwrap_or_default();
+            parts = [head.method_text.as_bytes(), host, head.target_text.as_bytes(), user_agent, referer];
+        }
         let mut ends = [0; 5];
         for (part, end) in parts.into_iter().zip(&mut ends) {
             text.extend_from_slice(part);
@@ -161,7 +165,7 @@ pub(super) fn decide(cx: &Context, client: &mut Client) -> Decision {
         Err(error) => return refuse_unread(Error::downstream(Stage::RequestHead, Cause::Head(error))),
     };
     let head_len = head.head_len;
-    let mut facts = Facts::of(&head, cx.handle.take_bytes());
+    let mut facts = Facts::of(&head, view.snapshot.config.log.format.is_some(), cx.handle.take_bytes());
     facts.stays &= is_current && !cx.is_draining();
     let trusted = &view.snapshot.config.trusted_proxies;
     facts.client = Some(client_address(client.address, &head.fields, trusted));

@@ -1,8 +1,8 @@
 //! One try at a server: the request goes up while the response comes down.
 
+use super::after::After;
 use super::client::Client;
 use super::context::Context;
-use super::exchange::After;
 use super::plan::Plan;
 use super::record::Meter;
 use super::respond::{Final, Response, respond};
@@ -13,8 +13,8 @@ use crate::relay::{Framer, RelayError, Source, copy, send};
 use crate::snapshot::SnapshotPool;
 use crate::upstream::{Connection, Upstream};
 use ringferry_runtime::Chunk;
-use ringferry_runtime::net::Stream;
-use ringferry_runtime::time::{Alarm, Elapsed};
+use ringferry_runtime::net::{Mode, Receiver, Stream};
+use ringferry_runtime::time::Elapsed;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -119,19 +119,26 @@ async fn both_ways(
     begun: &Begun,
     meter: &mut Meter,
 ) -> (Result<Down, Error>, Upload) {
-    let sink = client.stream.clone();
+    let Client { stream: sink, inbox, receiver, alarm, .. } = client;
+    let idle = plan.view.snapshot.config.timeouts.body_idle;
+    // While the request's body is not received, whether the client is still there is looked at.
+    let (source, mut watched) = match plan.has_body() {
+        true => (Some(Source { inbox, receiver, stream: sink, alarm, idle }), None),
+        false => (None, Some(receiver)),
+    };
     let server = connection.stream.clone();
     let state = Cell::new(Upload::Running);
     let has_body = plan.has_body();
-    let mut up = pin!(upload(cx, plan, client, body, &server));
-    let mut down = pin!(download(cx, plan, &sink, connection, &state, begun, meter));
+    let mut skip = !has_body;
+    let mut up = pin!(upload(cx, plan, source, body, &server));
+    let mut down = pin!(download(cx, plan, sink, connection, &state, begun, meter));
     // The end of a small send is of no interest before the response comes: looking at it only then saves a wake.
-    let mut skip = false;
     let outcome = poll_fn(|task| {
         if state.get() == Upload::Running
             && !skip
-            && let Poll::Ready(ended) = up.as_mut().poll(task)
+            && let Poll::Ready((ended, receiver)) = up.as_mut().poll(task)
         {
+            watched = watched.take().or(receiver);
             state.set(if ended.is_ok() { Upload::Ended } else { Upload::Failed });
             // The request will never be whole. A server that has stopped reading may still have answered.
             if let Err(RelayError::Source(cause)) = ended {
@@ -139,37 +146,54 @@ async fn both_ways(
             }
         }
         skip = false;
-        down.as_mut().poll(task)
+        if let Poll::Ready(outcome) = down.as_mut().poll(task) {
+            return Poll::Ready(outcome);
+        }
+        match &mut watched {
+            Some(receiver) => receiver.poll_broken(task).map(|()| Err(client_left())),
+            None => Poll::Pending,
+        }
     })
     .await;
     if matches!(&outcome, Ok(Down::Whole(response)) if response.client_stays || !has_body)
         && state.get() == Upload::Running
     {
-        state.set(if up.await.is_ok() { Upload::Ended } else { Upload::Failed });
+        state.set(if up.await.0.is_ok() { Upload::Ended } else { Upload::Failed });
     }
     (outcome, state.get())
 }
 
-/// The request, to its end.
-async fn upload(
+/// The client has reset its connection: whatever is done for it, nobody will see.
+pub(super) fn client_left() -> Error {
+    Error::downstream(Stage::ResponseHead, Cause::Io)
+}
+
+/// The request, to its end. Gives the receiver of its body back. A head alone is on its way at once, before this is
+/// polled.
+fn upload<'s>(
     cx: &Rc<Context>,
     plan: &Plan,
-    client: &mut Client,
+    source: Option<Source<'s>>,
     body: &mut Framer,
     server: &Stream,
-) -> Result<(), RelayError> {
-    let idle = plan.view.snapshot.config.timeouts.body_idle;
+) -> impl Future<Output = (Result<(), RelayError>, Option<&'s mut Receiver>)> {
     let mut head = plan.head.take();
-    if plan.has_body() {
-        let Client { inbox, receiver, stream, alarm, .. } = client;
-        return copy(Source { inbox, receiver, stream, alarm, idle }, body, server, &mut head, &cx.handle).await;
+    let alone = source.is_none().then(|| server.send_all([head.take().map(Chunk::from), None, None]));
+    async move {
+        if let Some(Source { inbox, receiver, stream, alarm, idle }) = source {
+            let source = Source { inbox, receiver, stream, alarm, idle };
+            let sent = copy(source, body, server, &mut head, &cx.handle).await;
+            receiver.set_mode(Mode::Stream);
+            return (sent, Some(receiver));
+        }
+        let Some(alone) = alone else { return (Ok(()), None) };
+        // Without a body the head comes back, for another try.
+        let (sent, [head, ..]) = alone.await;
+        if let Some(Chunk::Bytes(head, _)) = head {
+            plan.head.set(Some(head));
+        }
+        (sent.map_err(|_| RelayError::Sink(Cause::Io)), None)
     }
-    // Without a body the head comes back, for another try.
-    let (sent, [head, ..]) = server.send_all([head.map(Chunk::from), None, None]).await;
-    if let Some(Chunk::Bytes(head, _)) = head {
-        plan.head.set(Some(head));
-    }
-    sent.map_err(|_| RelayError::Sink(Cause::Io))
 }
 
 /// The response, to its end.
@@ -183,8 +207,7 @@ async fn download(
     meter: &mut Meter,
 ) -> Result<Down, Error> {
     let timeouts = &plan.view.snapshot.config.timeouts;
-    let mut alarm = Alarm::new(&cx.handle);
-    let mut response = match head(cx, plan, sink, connection, upload, &mut alarm, meter).await? {
+    let mut response = match head(cx, plan, sink, connection, upload, meter).await? {
         Some(response) => response,
         None => return Ok(Down::Switched),
     };
@@ -193,8 +216,8 @@ async fn download(
     begun.response.set(true);
     begun.ends_by_close.set(response.ends_by_close);
     let mut head = Some(std::mem::take(&mut response.head));
-    let Connection { inbox, receiver, stream, .. } = connection;
-    let source = Source { inbox, receiver, stream, alarm: &mut alarm, idle };
+    let Connection { inbox, receiver, stream, alarm, .. } = connection;
+    let source = Source { inbox, receiver, stream, alarm, idle };
     let relayed = copy(source, &mut response.framer, sink, &mut head, &cx.handle).await;
     meter.bytes_out = response.framer.bytes();
     begun.response.set(head.is_none());
@@ -213,7 +236,6 @@ async fn head(
     sink: &Stream,
     connection: &mut Connection,
     upload: &Cell<Upload>,
-    alarm: &mut Alarm,
     meter: &mut Meter,
 ) -> Result<Option<Box<Final>>, Error> {
     let body_idle = plan.view.snapshot.config.timeouts.body_idle;
@@ -227,13 +249,13 @@ async fn head(
         let (head, switched) = match response {
             Response::Final(response) => return Ok(Some(response)),
             Response::NeedMore => {
-                receive_head(cx, plan, connection, upload, alarm, meter).await?;
+                receive_head(cx, plan, connection, upload, meter).await?;
                 continue;
             }
             Response::Interim(head) => (head, false),
             Response::Switch(head) => (head, true),
         };
-        let sent = send([Some(head.into()), None, None], sink, alarm, body_idle, &cx.handle).await;
+        let sent = send([Some(head.into()), None, None], sink, &mut connection.alarm, body_idle, &cx.handle).await;
         sent.map_err(|_| Error::downstream(Stage::ResponseHead, Cause::Io))?;
         if switched {
             meter.status = 101;
@@ -244,7 +266,7 @@ async fn head(
             return Err(Error::upstream(Stage::ResponseHead, Cause::TooManyInterims));
         }
         // A server that has said one thing is given its time anew for the next.
-        alarm.clear();
+        connection.alarm.clear();
     }
 }
 
@@ -254,7 +276,6 @@ async fn receive_head(
     plan: &Plan,
     connection: &mut Connection,
     upload: &Cell<Upload>,
-    alarm: &mut Alarm,
     meter: &mut Meter,
 ) -> Result<(), Error> {
     let first_byte = plan.view.snapshot.config.timeouts.first_byte;
@@ -265,10 +286,10 @@ async fn receive_head(
         }
         // The server's time runs from when it has the request, or is asked whether it wants the body.
         if !is_set && (!plan.has_body() || plan.expects_continue || upload.get() != Upload::Running) {
-            alarm.set(first_byte);
+            connection.alarm.set(first_byte);
             is_set = true;
         }
-        alarm.poll_elapsed(task).map(Err)
+        connection.alarm.poll_elapsed(task).map(Err)
     })
     .await;
     let nothing_came = meter.first_byte.is_none();

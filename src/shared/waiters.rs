@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
@@ -17,6 +17,8 @@ use std::task::{Context, Poll, Waker};
 pub struct Waiters {
     /// How many in the queue have a waker: those that nobody has woken.
     asleep: AtomicUsize,
+    /// How often everyone was woken.
+    calls: AtomicU64,
     queue: Mutex<Queue>,
 }
 
@@ -43,6 +45,7 @@ impl Waiters {
 
     /// Lets everyone try again: a server has come up.
     pub fn wake_all(&self) {
+        self.calls.fetch_add(1, SeqCst);
         if self.asleep.load(SeqCst) > 0 {
             // Woken after the lock is released: a waker may do anything.
             let mut queue = self.lock();
@@ -51,6 +54,12 @@ impl Waiters {
             drop(queue);
             woken.into_iter().for_each(Waker::wake);
         }
+    }
+
+    /// How often [`Waiters::wake_all`] was called. Who waits for just that compares it: a single wake may be meant for
+    /// someone else.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(SeqCst)
     }
 
     /// How many are waiting.

@@ -31,7 +31,7 @@ pub(super) async fn dial(server: &ServerCell, timeout: Duration, handle: &Handle
         Err(Elapsed) => return Err(failed(Cause::TimedOut)),
     };
     let receiver = stream.receiver(Mode::Once(Group::Head));
-    Ok(Connection { stream, receiver, inbox: Inbox::Empty, bulky: false })
+    Ok(Connection { stream, receiver, inbox: Inbox::Empty, alarm, bulky: false })
 }
 
 /// The first of the addresses that answers.

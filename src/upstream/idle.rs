@@ -6,7 +6,7 @@
 use crate::relay::Inbox;
 use ringferry_runtime::Group;
 use ringferry_runtime::net::{Mode, Receiver, Stream};
-use ringferry_runtime::time::Instant;
+use ringferry_runtime::time::{Alarm, Instant};
 use std::cell::RefCell;
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -19,6 +19,8 @@ pub struct Connection {
     pub receiver: Receiver,
     /// Received and not yet used.
     pub inbox: Inbox,
+    /// Rings when the server is silent for too long. Kept with the connection: moving it costs less than a new one.
+    pub alarm: Alarm,
     /// Its last response was larger than a buffer: the next one will be, too.
     pub bulky: bool,
 }
@@ -46,6 +48,7 @@ impl Idle {
         // A stream of receives costs less for small responses; it has to be ended before a body can be spliced.
         connection.receiver.set_mode(if connection.bulky { Mode::Once(Group::Head) } else { Mode::Stream });
         let quiet = connection.receiver.poll_recv(&mut Context::from_waker(janitor)).is_pending();
+        connection.alarm.clear();
         let mut stock = self.stock.borrow_mut();
         if quiet && stock.len() < max {
             stock.push((connection, now));

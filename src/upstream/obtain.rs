@@ -4,10 +4,10 @@ use super::dial::dial;
 use super::idle::Connection;
 use super::pools::{PoolView, Pools, Server};
 use crate::balance::Servers;
-use crate::health::Admit;
+use crate::health::{self, Admit};
 use crate::model::Pool;
 use crate::proto::error::{Cause, Error, Stage};
-use crate::shared::{InUse, ServerCell};
+use crate::shared::{InUse, ServerCell, Waiters};
 use crate::snapshot::SnapshotPool;
 use ringferry_runtime::Handle;
 use ringferry_runtime::time::{Alarm, Elapsed, Instant, Sleep};
@@ -33,38 +33,70 @@ pub struct Upstream {
 pub struct Attempt {
     server: Server,
     is_probe: bool,
+    /// The server was ejected, and no other was up.
+    is_early: bool,
     handle: Handle,
     _in_use: InUse<Server>,
 }
 
-/// Servers that an exchange has tried already: 64 of them, more count as not tried.
+/// What an exchange has tried already.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tried {
+    /// One bit for each of the first 64 servers.
     servers: u64,
     /// Of these, those that failed on a kept connection: they deserve a fresh one when there is no other server.
     stale: u64,
     fresh_only: bool,
+    /// Tries since the request was last held,
+    round: u32,
+    /// and since it came.
+    total: u32,
+    /// The server that failed last, and how.
+    last: Option<(usize, Error)>,
 }
 
+/// Tries of one request before it is given up or held: a pool may have more servers than can be told apart.
+const TRIES_MAX: u32 = 64;
+
 impl Tried {
-    /// A kept connection to this server turned out to be closed.
-    pub fn went_stale(&mut self, server: usize) {
-        self.stale |= bit(server);
-        self.fresh_only = true;
+    /// The request failed on a connection to this server, `reused` or fresh, and is to be tried again.
+    pub fn failed(&mut self, server: usize, reused: bool, error: Error) {
+        if reused {
+            self.stale |= bit(server);
+            self.fresh_only = true;
+        }
+        self.last = Some((server, error));
+    }
+
+    /// Tries beyond the first.
+    pub fn retries(&self) -> u32 {
+        self.total.saturating_sub(1)
+    }
+
+    /// The server that failed last.
+    pub fn last_server(&self) -> Option<usize> {
+        self.last.map(|(server, _)| server)
     }
 
     fn add(&mut self, server: usize) {
         self.servers |= bit(server);
+        self.round += 1;
+        self.total += 1;
     }
 
     fn has(self, server: usize) -> bool {
-        self.servers & bit(server) != 0
+        self.servers & bit(server) != 0 || self.round >= TRIES_MAX
     }
 
     /// Lets servers be tried again that only failed on a kept connection. False when there is none.
     fn forgive_stale(&mut self) -> bool {
         self.servers &= !self.stale;
         std::mem::take(&mut self.stale) != 0
+    }
+
+    /// After a while: every server may be tried again.
+    fn begin_anew(&mut self) {
+        *self = Tried { total: self.total, last: self.last, ..Tried::default() };
     }
 }
 
@@ -97,29 +129,29 @@ const HOLD_STEP: Duration = Duration::from_millis(100);
 const QUEUE_TIME: Duration = Duration::from_secs(5);
 
 impl Obtain<'_> {
-    /// A connection to a server that `tried` does not name. `held_until` is when a held request gives up; it is set
-    /// when the wait begins and kept over further tries.
+    /// A connection to a server that `tried` does not name; where there is none, the error of the last try. `held_until`
+    /// is when a held request gives up; it is set when the wait begins and kept over further tries.
     pub async fn upstream(&self, tried: &mut Tried, held_until: &mut Option<Instant>) -> Result<Upstream, Error> {
-        let mut last = None;
+        let mut looking = None;
         loop {
-            match self.pick(*tried) {
-                Pick::Server(index, attempt) => match self.connect(index, attempt, tried).await {
-                    Ok(upstream) => return Ok(upstream),
-                    Err(error) => last = Some(error),
-                },
-                Pick::Full => {
-                    let (index, attempt) = self.wait_for_place(*tried).await?;
-                    match self.connect(index, attempt, tried).await {
-                        Ok(upstream) => return Ok(upstream),
-                        Err(error) => last = Some(error),
+            let (index, attempt) = match self.pick(*tried) {
+                Pick::Server(index, attempt) => (index, attempt),
+                Pick::Full => self.wait_for_place(*tried).await?,
+                Pick::Nothing if tried.forgive_stale() => continue,
+                Pick::Nothing => match self.pick_ejected(*tried, looking.is_some()) {
+                    Some(found) => found,
+                    None => {
+                        let error = tried.last.map(|(_, error)| error);
+                        let error = error.unwrap_or(Error::upstream(Stage::Connect, Cause::NoServer));
+                        self.hold(held_until, &mut looking, error).await?;
+                        tried.begin_anew();
+                        continue;
                     }
-                }
-                Pick::Nothing if tried.forgive_stale() => {}
-                Pick::Nothing => {
-                    let error = last.unwrap_or(Error::upstream(Stage::Connect, Cause::NoServer));
-                    self.hold(held_until, error).await?;
-                    *tried = Tried::default();
-                }
+                },
+            };
+            match self.connect(index, attempt, tried).await {
+                Ok(upstream) => return Ok(upstream),
+                Err(error) => tried.failed(index, false, error),
             }
         }
     }
@@ -132,23 +164,39 @@ impl Obtain<'_> {
             let Some(index) = self.view.picker.borrow_mut().pick(&usable, self.key) else {
                 return if usable.any_full() { Pick::Full } else { Pick::Nothing };
             };
-            match self.admit(index, now_ms) {
+            match self.admit(index, |health| health.admit(now_ms)) {
                 Some(attempt) => return Pick::Server(index, attempt),
                 // Another core was faster to probe it or to take its last place.
-                None => tried.add(index),
+                None => tried.servers |= bit(index),
             }
         }
     }
 
-    fn admit(&self, index: usize, now_ms: u64) -> Option<Attempt> {
+    /// The server whose ejection ends first, before its time: a bad server is better than none. A pool that holds its
+    /// requests has only the one that is looking do so.
+    fn pick_ejected(&self, tried: Tried, is_looking: bool) -> Option<(usize, Attempt)> {
+        if self.pool.hold.is_some() && !is_looking {
+            return None;
+        }
+        let now_ms = self.handle.now().as_millis();
+        let servers = &self.view.servers;
+        let left = (0..servers.len()).filter(|&server| !tried.has(server));
+        let index = left.min_by_key(|&server| servers[server].health.down_until_ms())?;
+        let mut attempt = self.admit(index, |health| health.admit_early(now_ms))?;
+        attempt.is_early = true;
+        Some((index, attempt))
+    }
+
+    fn admit(&self, index: usize, ask: impl FnOnce(&health::State) -> Admit) -> Option<Attempt> {
         let server = &self.view.servers[index];
         let in_use = ServerCell::acquire(server.clone(), self.pool.servers[index].max_connections)?;
-        let is_probe = match server.health.admit(now_ms) {
+        let is_probe = match ask(&server.health) {
             Admit::Yes => false,
             Admit::Probe => true,
             Admit::No => return None,
         };
-        Some(Attempt { server: server.clone(), is_probe, handle: self.handle.clone(), _in_use: in_use })
+        let server = server.clone();
+        Some(Attempt { server, is_probe, is_early: false, handle: self.handle.clone(), _in_use: in_use })
     }
 
     async fn connect(&self, index: usize, mut attempt: Attempt, tried: &mut Tried) -> Result<Upstream, Error> {
@@ -161,8 +209,11 @@ impl Obtain<'_> {
         let began = self.handle.now();
         match dial(&attempt.server, self.connect_timeout, self.handle).await {
             Ok(connection) => {
-                // Requests that are held need not wait until this one is answered.
-                if self.view.probing.get() || self.pool.hold.is_some() {
+                // Others need not wait until this request is answered.
+                if attempt.is_early {
+                    attempt.succeeded();
+                }
+                if self.pool.hold.is_some() {
                     self.state.waiters.wake_all();
                 }
                 let connect_time = Some(self.handle.now().since(began));
@@ -191,23 +242,32 @@ impl Obtain<'_> {
         }
     }
 
-    /// No server is up: waits a moment where the pool holds requests, else gives `error`.
-    async fn hold(&self, held_until: &mut Option<Instant>, error: Error) -> Result<(), Error> {
+    /// No server is up: waits a moment where the pool holds requests, else gives `error`. One held request of a core
+    /// looks again and again whether a server is back; the others wait to hear of it.
+    async fn hold<'s>(
+        &'s self,
+        held_until: &mut Option<Instant>,
+        looking: &mut Option<Looking<'s>>,
+        error: Error,
+    ) -> Result<(), Error> {
         let Some(hold) = self.pool.hold else { return Err(error) };
         let until = *held_until.get_or_insert(self.handle.now() + hold);
         if self.handle.now() >= until {
             return Err(error);
         }
-        // Only one request of a core looks whether a server is up again; the others wait to hear of it.
-        if !self.view.probing.replace(true) {
-            let _probing = Probing(self.view);
-            Sleep::new(self.handle, HOLD_STEP).await;
+        let waiters = &self.state.waiters;
+        if looking.is_none() && !self.view.looking.replace(true) {
+            *looking = Some(Looking { view: self.view, waiters });
+        }
+        if looking.is_some() {
+            Sleep::new(self.handle, HOLD_STEP.min(until.since(self.handle.now()))).await;
             return Ok(());
         }
         let mut alarm = Alarm::new(self.handle);
         alarm.set_at(until);
-        let mut first = true;
-        let heard = self.state.waiters.wait(self.pool.queue, || (!std::mem::take(&mut first)).then_some(()));
+        let calls = waiters.calls();
+        let is_over = || waiters.calls() != calls || !self.view.looking.get();
+        let heard = waiters.wait(self.pool.queue, || is_over().then_some(()));
         match alarm.guard(std::pin::pin!(heard)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Error::upstream(Stage::Connect, Cause::QueueFull)),
@@ -223,12 +283,16 @@ enum Pick {
     Nothing,
 }
 
-/// Marks the one held request that looks; the next one looks when it is done.
-struct Probing<'a>(&'a PoolView);
+/// Marks the one held request that looks, until it is held no more; then another one does.
+struct Looking<'a> {
+    view: &'a PoolView,
+    waiters: &'a Waiters,
+}
 
-impl Drop for Probing<'_> {
+impl Drop for Looking<'_> {
     fn drop(&mut self) {
-        self.0.probing.set(false);
+        self.view.looking.set(false);
+        self.waiters.wake_one();
     }
 }
 

@@ -46,8 +46,8 @@ impl Server {
 pub struct PoolView {
     pub(super) servers: Vec<Server>,
     pub(super) picker: RefCell<Picker>,
-    /// A held request is trying the servers; the others wait for what it finds.
-    pub(super) probing: Cell<bool>,
+    /// A held request looks whether a server is back; the others wait to hear of it.
+    pub(super) looking: Cell<bool>,
 }
 
 /// All servers that a core knows, whichever snapshot named them, and what closes their kept connections.
@@ -81,7 +81,7 @@ impl Pools {
         let view = pools.map(|(pool, state)| PoolView {
             servers: state.servers.iter().map(|cell| self.server(cell)).collect(),
             picker: RefCell::new(Picker::new(pool, self.handle.random())),
-            probing: Cell::new(false),
+            looking: Cell::new(false),
         });
         view.collect()
     }

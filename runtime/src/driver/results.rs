@@ -43,6 +43,12 @@ impl Results {
         usize::from(self.first.is_some()) + self.rest.as_ref().map_or(0, |rest| rest.len())
     }
 
+    /// What the last one to come brought, apart from a buffer.
+    pub(super) fn last(&self) -> Option<i32> {
+        let last = self.rest.as_ref().and_then(|rest| rest.back());
+        last.or(self.first.as_ref()).map(|brought| brought.result)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_none()
     }
@@ -59,6 +65,7 @@ mod tests {
         for burst in [1, 3, 2, 7, 1] {
             for _ in 0..burst {
                 results.push(Brought { result: next_in, lent: None });
+                assert_eq!(results.last(), Some(next_in));
                 next_in += 1;
             }
             for _ in 0..burst - burst / 3 {

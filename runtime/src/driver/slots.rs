@@ -181,6 +181,18 @@ impl Slots {
         })
     }
 
+    /// Ready when an operation has failed, not counting our own cancel and a want of buffers. Takes nothing out.
+    pub(crate) fn poll_failed(&mut self, token: Token, cx: &mut Context<'_>) -> Poll<()> {
+        let failed = |result| result < 0 && result != -libc::ECANCELED && result != -libc::ENOBUFS;
+        match &mut self.slot(token).state {
+            State::Done(done) if failed(done.result) => return Poll::Ready(()),
+            State::Stream(stream) if stream.queue.last().is_some_and(failed) => return Poll::Ready(()),
+            State::Waiting(waker) | State::Stream(Stream { waker, .. }) => remember(waker, cx),
+            State::Done(_) | State::Orphan => {}
+        }
+        Poll::Pending
+    }
+
     /// Nobody waits any more. Returns whether the operation has to be cancelled, and descriptors to close.
     pub(crate) fn abandon(&mut self, token: Token) -> (bool, Vec<i32>) {
         let slot = self.slot(token);

@@ -15,7 +15,7 @@ use crate::sys::{Remote, clock, socket};
 use crate::time::Instant;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Waker;
@@ -208,6 +208,14 @@ impl Kernel {
 
     pub(crate) fn duplicate(&mut self, fd: BorrowedFd<'_>) -> io::Result<RawDescriptor> {
         socket::duplicate(fd)
+    }
+
+    pub(crate) fn accept(&mut self, fd: RawDescriptor) -> io::Result<OwnedFd> {
+        socket::accept(fd)
+    }
+
+    pub(crate) fn stop_listening(&mut self, fd: RawDescriptor) {
+        socket::stop_listening(fd);
     }
 
     pub(crate) fn peer(&self, fd: RawDescriptor) -> Option<SocketAddr> {

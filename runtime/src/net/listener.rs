@@ -3,14 +3,15 @@
 use super::Descriptor;
 use crate::core::Handle;
 use crate::op::Accepting;
+use crate::sys::listener::BACKLOG;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-/// Accepts connections for one core. Dropping it stops accepting; the socket itself stays open in the owner of the
-/// descriptor that it was made from.
+/// Accepts connections for one core. Dropping it stops accepting; the socket itself goes on listening in the owner of
+/// the descriptor that it was made from, unless it was [closed](Listener::close).
 pub struct Listener {
     handle: Handle,
     descriptor: Rc<Descriptor>,
@@ -29,6 +30,21 @@ impl Listener {
     /// leaves new connections in the backlog, apart from some that have been accepted already.
     pub async fn accept(&mut self) -> io::Result<OwnedFd> {
         poll_fn(|cx| self.accepting.poll_next(cx)).await
+    }
+
+    /// Ends listening for all owners of the socket: who connects from now on is refused, and others may have the port.
+    /// Returns the connections that had come by then.
+    pub async fn close(mut self) -> Vec<OwnedFd> {
+        let raw = self.descriptor.raw();
+        // What waits in the queue when a socket stops listening is reset.
+        let queued = || self.handle.kernel().accept(raw).ok();
+        let mut accepted: Vec<_> = std::iter::from_fn(queued).take(BACKLOG as usize).collect();
+        self.handle.kernel().stop_listening(raw);
+        // The accept in flight fails now, behind what it had brought before.
+        while let Ok(socket) = self.accept().await {
+            accepted.push(socket);
+        }
+        accepted
     }
 
     /// The address that it listens on.

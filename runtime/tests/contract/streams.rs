@@ -1,9 +1,13 @@
 //! Connecting, sending, receiving, ending.
 
 use super::support::{listener, on_core, pair};
-use ringferry_runtime::net::{Mode, Stream};
-use ringferry_runtime::{Chunk, Group, join};
-use std::net::Shutdown;
+use ringferry_runtime::net::{Listener, Mode, Stream};
+use ringferry_runtime::time::Alarm;
+use ringferry_runtime::{Chunk, Group, bind_tcp, is_taken, join};
+use std::future::poll_fn;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::time::Duration;
 
 #[test]
 fn bytes_arrive_in_both_receive_modes() {
@@ -94,6 +98,52 @@ fn a_refused_connect_is_an_error() {
             }
         }
         assert!(refused);
+    });
+}
+
+#[test]
+fn a_closed_listener_gives_its_port_up_and_loses_nobody() {
+    on_core(|handle| async move {
+        let (address, sockets) = bind_tcp("127.0.0.1:0".parse().unwrap(), false, 1).unwrap();
+        let mut closing = Listener::new(&handle, sockets[0].as_fd()).unwrap();
+        let _first = Stream::connect(&handle, address).await.unwrap();
+        closing.accept().await.unwrap();
+        // Some of these are brought by the accept in flight, the others wait in the queue.
+        let clients: Vec<_> = (0..8).map(|_| TcpStream::connect(address).unwrap()).collect();
+        assert!(is_taken(address, false).is_err());
+        assert_eq!(closing.close().await.len(), clients.len());
+        // Although the owner of the socket still has it.
+        assert!(TcpStream::connect(address).is_err());
+        is_taken(address, false).unwrap();
+        bind_tcp(address, false, 1).unwrap();
+        drop(sockets);
+    });
+}
+
+#[test]
+fn a_reset_is_noticed_by_who_does_not_receive_and_an_end_is_none() {
+    on_core(|handle| async move {
+        for mode in [Mode::Stream, Mode::Once(Group::Head)] {
+            let (client, server) = pair(&handle).await;
+            let mut receiver = server.receiver(mode);
+            let broken = poll_fn(|cx| receiver.poll_broken(cx));
+            let reset = async {
+                client.reset();
+                drop(client);
+            };
+            join(broken, reset).await;
+            assert!(receiver.recv().await.is_err());
+
+            let (client, server) = pair(&handle).await;
+            let mut receiver = server.receiver(mode);
+            client.send(b"last".as_slice(), true).await.0.unwrap();
+            client.shutdown(Shutdown::Write).await.unwrap();
+            let mut alarm = Alarm::new(&handle);
+            alarm.set(Duration::from_millis(20));
+            assert!(alarm.guard(poll_fn(|cx| receiver.poll_broken(cx))).await.is_err());
+            assert_eq!(&receiver.recv().await.unwrap().unwrap()[..], b"last");
+            assert!(receiver.recv().await.unwrap().is_none());
+        }
     });
 }
 

@@ -1,0 +1,17 @@
+//! How a client's connection goes on after an exchange.
+
+use super::tunnel::Joined;
+
+/// See the module.
+pub(super) enum After {
+    /// It waits for the next request.
+    Keep,
+    /// It ends, once the client has read what was sent.
+    Linger,
+    /// It ends at once: the client is gone, or must see that the response is not whole.
+    Close,
+    /// It is reset: the end of the connection would look like the end of the response.
+    Reset,
+    /// It has become a tunnel.
+    Tunnel(Box<Joined>),
+}
