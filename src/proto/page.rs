@@ -141,7 +141,7 @@ fn words(status: u16) -> (&'static str, &'static str) {
         431 => ("Request Header Fields Too Large", "The request has more header fields than this server takes."),
         500 => ("Internal Server Error", "Something went wrong in this server."),
         501 => ("Not Implemented", "This server does not know what the request asks for."),
-        502 => ("Bad Gateway", "The application gave no valid answer."),
+        502 => ("Bad Gateway", "The application cannot be reached, or gave no valid answer."),
         503 => ("Service Unavailable", "The application is not available. Please try again in a moment."),
         504 => ("Gateway Timeout", "The application did not answer in time."),
         505 => ("HTTP Version Not Supported", "This server speaks HTTP/1.0 and HTTP/1.1 here."),
