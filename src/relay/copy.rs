@@ -33,19 +33,29 @@ const JOIN_BYTES_MAX: usize = 4096;
 /// Relays a body to its end. `head` is sent first, in one piece with what has already come of the body; it is still
 /// there after an error if nothing was sent.
 pub async fn copy(
-    source: Source<'_>,
+    mut source: Source<'_>,
     framer: &mut Framer,
     sink: &Stream,
     head: &mut Option<Vec<u8>>,
     handle: &Handle,
 ) -> Result<(), RelayError> {
-    let Source { inbox, receiver, stream, alarm, idle } = source;
-    let chunks = framer.take(inbox, handle).map_err(RelayError::Source)?;
+    let chunks = framer.take(source.inbox, handle).map_err(RelayError::Source)?;
     let chunks = match head.take() {
         Some(head) => join_head(head, chunks, handle),
         None => chunks,
     };
-    send(chunks, sink, alarm, idle, handle).await?;
+    send(chunks, sink, source.alarm, source.idle, handle).await?;
+    if framer.is_done() {
+        return Ok(());
+    }
+    // Boxed: most bodies have ended by now, and need not make room for the rest.
+    Box::pin(rest(&mut source, framer, sink, handle)).await
+}
+
+/// Relays what has not come with the head.
+async fn rest(source: &mut Source<'_>, framer: &mut Framer, sink: &Stream, handle: &Handle) -> Result<(), RelayError> {
+    let Source { inbox, receiver, stream, alarm, idle } = source;
+    let idle = *idle;
     while !framer.is_done() {
         if let Some(left) = framer.unseen() {
             if !quiet(inbox, receiver, handle).await {

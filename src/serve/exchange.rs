@@ -26,14 +26,14 @@ pub(super) async fn exchange(cx: &Rc<Context>, client: &mut Client) -> After {
     loop {
         match decide(cx, client) {
             Decision::NeedMore => {
-                if let Err(error) = client.more_head(cx, deadline, bytes_max).await {
+                if let Err(error) = Box::pin(client.more_head(cx, deadline, bytes_max)).await {
                     meter.facts = Facts::unread();
-                    return fail(cx, client, error, meter).await;
+                    return Box::pin(fail(cx, client, error, meter)).await;
                 }
             }
             Decision::Answer(reply, facts) => {
                 meter.facts = facts;
-                return answer(cx, client, reply, meter).await;
+                return Box::pin(answer(cx, client, reply, meter)).await;
             }
             Decision::Forward(plan, facts) => {
                 meter.facts = facts;
@@ -44,7 +44,7 @@ pub(super) async fn exchange(cx: &Rc<Context>, client: &mut Client) -> After {
 }
 
 /// Sends the request to a server, to another if that one fails and it does no harm, and relays the response.
-async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut meter: Meter) -> After {
+async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut meter: Box<Meter>) -> After {
     let view = plan.view.clone();
     let (pool, state) = view.snapshot.pool(plan.pool);
     let obtain = Obtain {
@@ -64,7 +64,7 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut met
             Err(error) => {
                 meter.retries = tried.retries();
                 meter.server = tried.last_server().map(|server| state.servers[server].clone());
-                return give_up(cx, client, error, &plan, meter).await;
+                return Box::pin(give_up(cx, client, error, &plan, meter)).await;
             }
         };
         let (index, reused) = (upstream.index, upstream.reused);
@@ -85,7 +85,9 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut met
             {
                 tried.failed(index, reused, error);
             }
-            Err(Failed { error, response_begun: false, .. }) => return give_up(cx, client, error, &plan, meter).await,
+            Err(Failed { error, response_begun: false, .. }) => {
+                return Box::pin(give_up(cx, client, error, &plan, meter)).await;
+            }
             Err(Failed { error, after, .. }) => {
                 meter.error = Some(error);
                 meter.finish();
@@ -106,7 +108,7 @@ async fn while_there<T>(client: &mut Client, obtaining: impl Future<Output = Res
 }
 
 /// Answers with the error's page.
-async fn give_up(cx: &Rc<Context>, client: &mut Client, error: Error, plan: &Plan, mut meter: Meter) -> After {
+async fn give_up(cx: &Rc<Context>, client: &mut Client, error: Error, plan: &Plan, mut meter: Box<Meter>) -> After {
     // What has not been read of the body cannot be told from a next request; what is not announced, need not be.
     meter.facts.has_body |= plan.expects_continue;
     fail(cx, client, error, meter).await

@@ -19,7 +19,7 @@ const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
 const SEND_TIME: Duration = Duration::from_secs(10);
 
 /// Sends the answer, logs the exchange, and says how the connection goes on.
-pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, mut meter: Meter) -> After {
+pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, mut meter: Box<Meter>) -> After {
     // A body that is not read would be taken for the next request; so the connection ends, gently.
     let facts = &meter.facts;
     let keep_alive = facts.stays && !facts.has_body && !cx.is_draining();
@@ -61,7 +61,7 @@ pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, 
 }
 
 /// The page for an error of an exchange whose response has not begun.
-pub(super) async fn fail(cx: &Rc<Context>, client: &mut Client, error: Error, meter: Meter) -> After {
+pub(super) async fn fail(cx: &Rc<Context>, client: &mut Client, error: Error, meter: Box<Meter>) -> After {
     answer(cx, client, Reply::Error(error), meter).await
 }
 

@@ -35,9 +35,10 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn begin(cx: &Rc<Context>, peer: IpAddr) -> Meter {
+    /// Boxed, since it is handed from one step of the exchange to the next.
+    pub(super) fn begin(cx: &Rc<Context>, peer: IpAddr) -> Box<Meter> {
         cx.stats.exchanges.add(1);
-        Meter {
+        Box::new(Meter {
             cx: cx.clone(),
             peer,
             facts: Facts::default(),
@@ -53,7 +54,7 @@ impl Meter {
             retries: 0,
             error: None,
             tunnel: false,
-        }
+        })
     }
 
     /// The exchange goes on as a tunnel.
@@ -64,7 +65,7 @@ impl Meter {
     }
 
     /// The exchange has come to an end of its own, good or bad.
-    pub(super) fn finish(mut self) {
+    pub(super) fn finish(mut self: Box<Meter>) {
         self.is_finished = true;
     }
 

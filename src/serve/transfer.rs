@@ -182,7 +182,7 @@ fn upload<'s>(
     async move {
         if let Some(Source { inbox, receiver, stream, alarm, idle }) = source {
             let source = Source { inbox, receiver, stream, alarm, idle };
-            let sent = copy(source, body, server, &mut head, &cx.handle).await;
+            let sent = Box::pin(copy(source, body, server, &mut head, &cx.handle)).await;
             receiver.set_mode(Mode::Stream);
             return (sent, Some(receiver));
         }
@@ -258,7 +258,8 @@ async fn head(
             Response::Interim(head) => (head, false),
             Response::Switch(head) => (head, true),
         };
-        let sent = send([Some(head.into()), None, None], sink, &mut connection.alarm, body_idle, &cx.handle).await;
+        let sent =
+            Box::pin(send([Some(head.into()), None, None], sink, &mut connection.alarm, body_idle, &cx.handle)).await;
         sent.map_err(|_| Error::downstream(Stage::ResponseHead, Cause::Io))?;
         if switched {
             meter.status = 101;

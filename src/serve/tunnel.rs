@@ -13,21 +13,21 @@ use std::time::Duration;
 
 /// The server's side of a tunnel, and what the log will say.
 pub(super) struct Joined {
-    connection: Connection,
+    connection: Box<Connection>,
     /// Counts as in use while the tunnel stands.
     _attempt: Attempt,
     idle: Duration,
     /// `None` until it is taken over.
-    meter: Option<Meter>,
+    meter: Option<Box<Meter>>,
 }
 
 impl Joined {
-    pub(super) fn new(connection: Connection, attempt: Attempt, idle: Duration) -> Box<Joined> {
+    pub(super) fn new(connection: Box<Connection>, attempt: Attempt, idle: Duration) -> Box<Joined> {
         Box::new(Joined { connection, _attempt: attempt, idle, meter: None })
     }
 
     /// Takes what the log will need, by name.
-    pub(super) fn take_over(&mut self, mut meter: Meter) {
+    pub(super) fn take_over(&mut self, mut meter: Box<Meter>) {
         if let Place::Route(view, found) = &meter.facts.place {
             let config = &view.snapshot.config;
             let site = config.sites[found.site.index()].name.clone();

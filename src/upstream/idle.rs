@@ -29,7 +29,7 @@ pub struct Connection {
 
 /// The stock, last in first out: the warmest connection serves next, the coldest ones time out.
 pub(super) struct Idle {
-    stock: RefCell<Vec<(Connection, Instant)>>,
+    stock: RefCell<Vec<(Box<Connection>, Instant)>>,
     stats: Arc<CoreStats>,
 }
 
@@ -39,7 +39,7 @@ impl Idle {
     }
 
     /// The connection used last that still stands.
-    pub(super) fn take(&self) -> Option<Connection> {
+    pub(super) fn take(&self) -> Option<Box<Connection>> {
         self.change(|stock| {
             let kept = std::iter::from_fn(|| stock.pop());
             kept.map(|(connection, _)| connection).find(|connection| !connection.receiver.is_ready())
@@ -47,7 +47,7 @@ impl Idle {
     }
 
     /// Keeps a connection, unless it has more to say or there are `max` already. `janitor` is woken when it ends.
-    pub(super) fn put(&self, mut connection: Connection, max: usize, now: Instant, janitor: &Waker) {
+    pub(super) fn put(&self, mut connection: Box<Connection>, max: usize, now: Instant, janitor: &Waker) {
         // A stream of receives costs less for small responses; it has to be ended before a body can be spliced.
         connection.receiver.set_mode(if connection.bulky { Mode::Once(Group::Head) } else { Mode::Stream });
         let quiet = connection.receiver.poll_recv(&mut Context::from_waker(janitor)).is_pending();
@@ -76,7 +76,7 @@ impl Idle {
     }
 
     /// Changes the stock, and keeps count.
-    fn change<T>(&self, change: impl FnOnce(&mut Vec<(Connection, Instant)>) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut Vec<(Box<Connection>, Instant)>) -> T) -> T {
         let mut stock = self.stock.borrow_mut();
         self.stats.upstream_idle.sub(stock.len() as u64);
         let result = change(&mut stock);

@@ -99,7 +99,7 @@ impl Pools {
     }
 
     /// Keeps a connection for later.
-    pub(super) fn keep(&self, server: &Server, connection: Connection) {
+    pub(super) fn keep(&self, server: &Server, connection: Box<Connection>) {
         let janitor = self.janitor.borrow();
         let Some(janitor) = &*janitor else { return };
         let was_empty = server.idle().len() == 0;
