@@ -36,7 +36,7 @@ pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, 
         Reply::Redirect(redirect, [path, query]) => {
             meter.status = redirect.status;
             let target = Target::Origin { path, query: (!query.is_empty()).then_some(query) };
-            write_redirect(redirect, &target, &page, &mut out);
+            meter.bytes_out = write_redirect(redirect, &target, &page, &mut out);
         }
         Reply::Error(error) => {
             meter.error = Some(*error);
@@ -45,7 +45,10 @@ pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, 
                 return After::Close;
             };
             meter.status = status;
-            if status == 405 { write_not_allowed(ALLOW, &page, &mut out) } else { write_page(status, &page, &mut out) }
+            meter.bytes_out = match status {
+                405 => write_not_allowed(ALLOW, &page, &mut out),
+                _ => write_page(status, &page, &mut out),
+            };
         }
     }
     let sent = send(cx, client, out).await;
