@@ -137,8 +137,7 @@ fn a_server_that_refuses_is_ejected_and_probed() {
         answers(&proxy, 1, "");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    drop(held);
-    let _back = Origin::at(([127, 0, 0, 1], port).into(), |exchange| {
+    let _back = Origin::on(held, |exchange| {
         while exchange.request()?.is_some() {
             exchange.send(ok("back"))?;
         }

@@ -168,8 +168,11 @@ fn status_tells_what_is_going_on() {
     let listener = status["listeners"][0]["address"].as_str().unwrap_or_default().to_owned();
     assert!(listener.ends_with(&proxy.address().to_string()), "{status:#}");
     crate::support::wait_until("the requests are counted", || proxy.status()["totals"]["requests"] == 5);
+    let status = proxy.status();
     let server = proxy.server(&origin.address().to_string());
     assert!(server.is_object());
+    // Each core that served one keeps its connection.
+    assert!((1..=2).contains(&status["totals"]["upstream_idle"].as_u64().unwrap()), "{status:#}");
     let text = stdout(&proxy.verb(&["status"]));
     assert!(text.contains(&origin.address().to_string()), "{text}");
 }
@@ -195,7 +198,14 @@ fn the_demo_serves_three_sites_through_one_port() {
         assert_eq!(page.status(), 200, "{host}");
         assert!(page.text().to_ascii_lowercase().contains("<!doctype html>"), "{host}");
     }
-    assert_eq!(demo.get("localhost", "/blog/").status(), 200);
+    let blog = demo.get("localhost", "/blog/crossing");
+    for expect in ["<base href=\"/blog/\">", "<dt>X-Forwarded-Prefix</dt><dd>/blog</dd>"] {
+        assert!(blog.text().contains(expect), "{}", blog.text());
+    }
+    let missing = demo.get("localhost", "/blog/none");
+    assert!(missing.status() == 404 && missing.text().contains("No such page"), "{}", missing.text());
+    assert_eq!(demo.get("localhost", "/").status(), 302);
+    assert_eq!(demo.get("nowhere.localhost", "/").status(), 421);
     let upload = "PUT /upload HTTP/1.1\r\nHost: files.localhost\r\nContent-Length: 5\r\n\r\n12345";
     assert!(demo.exchange(upload).text().contains("5 bytes"));
     let download = demo.get("files.localhost", "/file?size=1MiB");

@@ -77,8 +77,10 @@ fn a_drain_has_an_end() {
     busy.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     origin.wait_requests(1);
     proxy.signal(Signal::SIGTERM);
-    proxy.wait_exit();
+    let (_, lines) = proxy.wait_exit();
     assert!(busy.try_response("GET").is_err());
+    let cut: Vec<_> = lines.iter().filter(|line| line.contains("\"GET / HTTP/1.1\" ")).collect();
+    assert!(cut.len() == 1 && cut[0].contains("cut"), "{lines:#?}");
 }
 
 #[test]

@@ -69,6 +69,11 @@ fn every_exchange_has_one_line_whatever_became_of_it() {
     }
     wait_until("all lines have come", || proxy.log().all().iter().filter(|line| line.contains(" 400 ")).count() == 2);
     let lines = proxy.log().all();
+    let unknown = lines.iter().find(|line| line.contains("/unknown")).unwrap();
+    // The bytes of our own page, and its cause as one word.
+    let page = "421 Misdirected Request\nThis server has no site of that name.\n";
+    assert!(unknown.contains(&format!("\" 421 {} ", page.len())), "{unknown}");
+    assert_eq!(value(unknown, "err"), "unknown-host", "{unknown}");
     for target in ["/refused", "/unknown"] {
         assert_eq!(lines.iter().filter(|line| line.contains(target)).count(), 1, "{lines:#?}");
     }

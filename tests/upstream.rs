@@ -134,8 +134,7 @@ fn a_pool_that_is_ejected_as_a_whole_is_tried_all_the_same() {
         assert_eq!(proxy.get("a", "/").status(), 502);
     }
     assert_eq!(proxy.server(&format!(":{port}"))["state"], "ejected");
-    drop(held);
-    let _origin = Origin::at(([127, 0, 0, 1], port).into(), |exchange| {
+    let _origin = Origin::on(held, |exchange| {
         exchange.request()?;
         exchange.send(ok("back"))
     });
@@ -237,14 +236,13 @@ fn hold_keeps_requests_until_a_server_comes_back() {
     leaver.stream().reset_on_close().unwrap();
     drop(leaver);
     wait_until("it is noticed", || proxy.status()["totals"]["connections"] == 2);
-    drop(held);
     let answer = |exchange: &mut Exchange| -> io::Result<()> {
         while let Some(Message { body, .. }) = exchange.request()? {
             exchange.send(ok([b"back ".as_slice(), &body].concat()))?;
         }
         Ok(())
     };
-    let _origin = Origin::at(([127, 0, 0, 1], port).into(), answer);
+    let _origin = Origin::on(held, answer);
     assert_eq!(clients[0].response().text(), "back ");
     assert_eq!(clients[1].response().text(), "back hi");
 }
@@ -259,8 +257,7 @@ fn many_are_held_on_every_core() {
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     }
     wait_until("all are held", || proxy.status()["totals"]["exchanges"] == 40);
-    drop(held);
-    let _origin = Origin::at(([127, 0, 0, 1], port).into(), |exchange| {
+    let _origin = Origin::on(held, |exchange| {
         while exchange.request()?.is_some() {
             exchange.send(ok("back"))?;
         }

@@ -80,8 +80,8 @@ fn explain(error: BindError) -> Failure {
     let BindError { address, error } = error;
     let why = match error.kind() {
         ErrorKind::AddrInUse => match holder(address.port()) {
-            Some(holder) => format!("{holder} holds it; stop that, or write another address under [listen]"),
-            None => "another process holds it; stop that, or write another address under [listen]".to_owned(),
+            Some(holder) => format!("{holder} holds it; stop that, or listen on another address"),
+            None => "another process holds it; stop that, or listen on another address".to_owned(),
         },
         ErrorKind::PermissionDenied => format!(
             "ports below 1024 need a privilege; run as root, or: setcap cap_net_bind_service=+ep {}",

@@ -73,7 +73,7 @@ fn write(text: &str) -> io::Result<PathBuf> {
 }
 
 fn introduction(port: u16, file: &Path, text: &str) -> String {
-    let file = file.display();
+    let (file, pid) = (file.display(), std::process::id());
     format!(
         r#"
   Blog    http://blog.localhost:{port}/    and  http://localhost:{port}/blog/
@@ -90,6 +90,7 @@ Try, in another terminal:
   curl -d "hello from curl" http://chat.localhost:{port}/say
 
 If your curl does not know *.localhost, add:  --resolve '*:{port}:127.0.0.1'
+After a change to the file:  kill -HUP {pid}
 Ctrl-C ends the demo.
 "#
     )

@@ -42,7 +42,7 @@ fn explanation(config: &Config, url: &str) -> Result<Explanation, String> {
     });
     best.ok_or_else(|| {
         let addresses: Vec<_> = config.listeners.iter().map(|listener| listener.address.to_string()).collect();
-        format!("{url}: nothing listens on port {}; write the port of one of {}", asked.port(), addresses.join(", "))
+        format!("{url}: nothing listens on port {}; these are listened on: {}", asked.port(), addresses.join(", "))
     })
 }
 

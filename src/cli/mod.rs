@@ -199,10 +199,10 @@ struct StatusArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  ringferry reload --dry-run                 what would change?
+  ringferry reload --dry-run                 is the file good?
   ringferry reload")]
 struct ReloadArgs {
-    /// Only say what would happen
+    /// Only say whether the file is good and its addresses are free
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]

@@ -157,8 +157,6 @@ numbers! {
     bytes_out
     /// Connections to servers that wait for use.
     upstream_idle
-    /// Connections to servers in use.
-    upstream_active
     /// Connections that could not be accepted.
     accept_errors
     /// Bugs that ended a connection.

@@ -14,8 +14,14 @@ pub(super) fn answer(request: &Request<Incoming>) -> Response {
         "/crossing" => ("The first crossing", include_str!("pages/blog_crossing.html")),
         "/slow-water" => ("Slow water", include_str!("pages/blog_slow_water.html")),
         "/timetable" => ("A new timetable at noon", include_str!("pages/blog_timetable.html")),
-        _ => return text(StatusCode::NOT_FOUND, "The blog has no such page.\n"),
+        _ => return not_found(request),
     };
     let arrival = arrival(request.headers());
     page(request.headers(), title, &fill(main, &[("arrival", &arrival)]))
+}
+
+fn not_found(request: &Request<Incoming>) -> Response {
+    let mut response = page(request.headers(), "No such page", include_str!("pages/blog_no_such_page.html"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
 }

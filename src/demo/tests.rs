@@ -46,7 +46,7 @@ fn check_page(site: SocketAddr, target: &str, more: &str, status: &str, contains
 fn every_page_is_there_and_every_link_of_the_blog_leads_to_one() {
     let DemoSites { blog, files, chat } = *sites();
     check_page(blog, "/", "", "200", "Notes from the quay");
-    check_page(blog, "/elsewhere", "", "404", "no such page");
+    check_page(blog, "/elsewhere", "", "404", "<h1>No such page</h1>");
     check_page(files, "/", "", "200", "Download");
     check_page(chat, "/", "", "200", "new WebSocket");
     for site in [blog, files, chat] {

@@ -60,7 +60,11 @@ fn combined(record: &Record<'_>, clock: &mut TimeText, out: &mut Vec<u8>) {
         bare(out, record.path.as_bytes());
     }
     out.extend_from_slice(b" err=");
-    bare(out, record.error.unwrap_or_default().as_bytes());
+    match record.error {
+        // A word or a few of ours; one value stays one word.
+        Some(error) => out.extend(error.bytes().map(|byte| if byte == b' ' { b'-' } else { byte })),
+        None => out.push(b'-'),
+    }
     if record.tunnel {
         out.extend_from_slice(b" tunnel=1");
     }
@@ -204,7 +208,7 @@ mod tests {
             unreadable(),
             LogFormat::Combined,
             "192.0.2.7 - - [06/Nov/1994:08:49:37 +0000] \"\" 400 5120 \"-\" \"-\" \
-             host=- in=0 rt=0.001234 uct=- urt=- up=- retries=0 route=- err=bad\\x20request\\x20line",
+             host=- in=0 rt=0.001234 uct=- urt=- up=- retries=0 route=- err=bad-request-line",
         );
     }
 

@@ -88,6 +88,8 @@ pub enum Cause {
     TooManyInterims,
     /// A switch of protocols that the client did not ask for.
     UnaskedSwitch,
+    /// The drain was over before the exchange was.
+    CutOff,
     /// A bug of ours.
     Bug,
 }
@@ -181,6 +183,7 @@ impl Error {
             (_, Cause::Overloaded) => "overloaded",
             (_, Cause::TooManyInterims) => "too many interim responses",
             (_, Cause::UnaskedSwitch) => "unasked protocol switch",
+            (_, Cause::CutOff) => "cut off",
             (_, Cause::Bug) => "internal error",
         }
     }

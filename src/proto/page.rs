@@ -45,19 +45,19 @@ pub fn accepts_html(fields: &Fields<'_, '_>) -> bool {
     })
 }
 
-/// Writes an error page: head and body.
-pub fn write_page(status: u16, cx: &PageCx<'_>, out: &mut Vec<u8>) {
+/// Writes an error page: head and body. Returns the bytes of the body, as all of these do.
+pub fn write_page(status: u16, cx: &PageCx<'_>, out: &mut Vec<u8>) -> u64 {
     // Some of these statuses may be cached by default; none of them should outlive its cause.
-    write(status, ("Cache-Control", b"no-store"), &error_body(status, cx.html), cx, out);
+    write(status, ("Cache-Control", b"no-store"), &error_body(status, cx.html), cx, out)
 }
 
 /// Writes a 405 with the methods that are served.
-pub fn write_not_allowed(allow: &str, cx: &PageCx<'_>, out: &mut Vec<u8>) {
-    write(405, ("Allow", allow.as_bytes()), &error_body(405, cx.html), cx, out);
+pub fn write_not_allowed(allow: &str, cx: &PageCx<'_>, out: &mut Vec<u8>) -> u64 {
+    write(405, ("Allow", allow.as_bytes()), &error_body(405, cx.html), cx, out)
 }
 
 /// Writes a redirect, path and query of the request behind it where the configuration says so.
-pub fn write_redirect(redirect: &Redirect, target: &Target<'_>, cx: &PageCx<'_>, out: &mut Vec<u8>) {
+pub fn write_redirect(redirect: &Redirect, target: &Target<'_>, cx: &PageCx<'_>, out: &mut Vec<u8>) -> u64 {
     let mut location = redirect.to.clone();
     if redirect.keep_path {
         location.truncate(location.trim_end_matches('/').len());
@@ -74,7 +74,7 @@ pub fn write_redirect(redirect: &Redirect, target: &Target<'_>, cx: &PageCx<'_>,
     } else {
         format!("{} {reason}\n{location}\n", redirect.status)
     };
-    write(redirect.status, ("Location", location.as_bytes()), &body, cx, out);
+    write(redirect.status, ("Location", location.as_bytes()), &body, cx, out)
 }
 
 fn error_body(status: u16, as_html: bool) -> String {
@@ -87,7 +87,7 @@ fn error_body(status: u16, as_html: bool) -> String {
 }
 
 /// Writes head and body; `field` is the one that this kind of answer needs.
-fn write(status: u16, field: (&str, &[u8]), body: &str, cx: &PageCx<'_>, out: &mut Vec<u8>) {
+fn write(status: u16, field: (&str, &[u8]), body: &str, cx: &PageCx<'_>, out: &mut Vec<u8>) -> u64 {
     out.extend_from_slice(format!("HTTP/1.1 {status} {}\r\n", words(status).0).as_bytes());
     write_field("Date", cx.date, out);
     let kind: &[u8] = if cx.html { b"text/html; charset=utf-8" } else { b"text/plain; charset=utf-8" };
@@ -96,9 +96,9 @@ fn write(status: u16, field: (&str, &[u8]), body: &str, cx: &PageCx<'_>, out: &m
     write_number(b"Content-Length: ", body.len() as u64, out);
     out.extend_from_slice(connection_field(cx.keep_alive, cx.client_version));
     out.extend_from_slice(b"\r\n");
-    if !cx.is_head {
-        out.extend_from_slice(body.as_bytes());
-    }
+    let sent = if cx.is_head { "" } else { body };
+    out.extend_from_slice(sent.as_bytes());
+    sent.len() as u64
 }
 
 fn html(status: u16, reason: &str, content: &str) -> String {
@@ -141,7 +141,7 @@ fn words(status: u16) -> (&'static str, &'static str) {
         431 => ("Request Header Fields Too Large", "The request has more header fields than this server takes."),
         500 => ("Internal Server Error", "Something went wrong in this server."),
         501 => ("Not Implemented", "This server does not know what the request asks for."),
-        502 => ("Bad Gateway", "The application gave no valid answer."),
+        502 => ("Bad Gateway", "The application cannot be reached, or gave no valid answer."),
         503 => ("Service Unavailable", "The application is not available. Please try again in a moment."),
         504 => ("Gateway Timeout", "The application did not answer in time."),
         505 => ("HTTP Version Not Supported", "This server speaks HTTP/1.0 and HTTP/1.1 here."),
@@ -161,16 +161,17 @@ mod tests {
     fn answer(
         request: &str,
         keep_alive: bool,
-        write: impl Fn(&RequestHead<'_, '_>, &PageCx<'_>, &mut Vec<u8>),
+        write: impl Fn(&RequestHead<'_, '_>, &PageCx<'_>, &mut Vec<u8>) -> u64,
     ) -> (u16, String, String) {
         let mut out = Vec::new();
-        let mut method = Method::Get;
+        let (mut method, mut written) = (Method::Get, 0);
         with_request(request, |head| {
             method = head.method;
-            write(head, &PageCx::new(head, keep_alive, DATE), &mut out);
+            written = write(head, &PageCx::new(head, keep_alive, DATE), &mut out);
         });
         let wire = String::from_utf8(out).unwrap();
         let (head, body) = wire.split_once("\r\n\r\n").unwrap();
+        assert_eq!(written, body.len() as u64);
         let mut status = 0;
         with_response(&wire, method, |parsed| {
             status = parsed.status;
@@ -232,7 +233,7 @@ mod tests {
         ] {
             let redirect = Redirect { to: to.into(), keep_path, status };
             let write = |head: &RequestHead<'_, '_>, cx: &PageCx<'_>, out: &mut Vec<u8>| {
-                write_redirect(&redirect, &head.target, cx, out);
+                write_redirect(&redirect, &head.target, cx, out)
             };
             let (found, head, body) = answer(&get("*/*"), true, write);
             assert_eq!(found, status);

@@ -1,5 +1,6 @@
 //! The loop that moves a body: receive, frame, send; receive again only once all of it is sent.
 
+use super::error::RelayError;
 use super::framer::{Chunks, Framer};
 use super::inbox::Inbox;
 use super::splice::{Ended, splice};
@@ -8,7 +9,6 @@ use ringferry_runtime::net::{Mode, Pipe, Receiver, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed};
 use ringferry_runtime::{Chunk, Group, Handle};
 use std::future::poll_fn;
-use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -26,15 +26,6 @@ pub struct Source<'a> {
     pub idle: Duration,
 }
 
-/// Which end failed, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RelayError {
-    /// The end that sends the body.
-    Source(Cause),
-    /// The end that it is for.
-    Sink(Cause),
-}
-
 /// A body of at most this many bytes follows its head within one buffer: a copy of it costs less than a second entry of
 /// a gathered send.
 const JOIN_BYTES_MAX: usize = 4096;
@@ -42,19 +33,29 @@ const JOIN_BYTES_MAX: usize = 4096;
 /// Relays a body to its end. `head` is sent first, in one piece with what has already come of the body; it is still
 /// there after an error if nothing was sent.
 pub async fn copy(
-    source: Source<'_>,
+    mut source: Source<'_>,
     framer: &mut Framer,
     sink: &Stream,
     head: &mut Option<Vec<u8>>,
     handle: &Handle,
 ) -> Result<(), RelayError> {
-    let Source { inbox, receiver, stream, alarm, idle } = source;
-    let chunks = framer.take(inbox, handle).map_err(RelayError::Source)?;
+    let chunks = framer.take(source.inbox, handle).map_err(RelayError::Source)?;
     let chunks = match head.take() {
         Some(head) => join_head(head, chunks, handle),
         None => chunks,
     };
-    send(chunks, sink, alarm, idle, handle).await?;
+    send(chunks, sink, source.alarm, source.idle, handle).await?;
+    if framer.is_done() {
+        return Ok(());
+    }
+    // Boxed: most bodies have ended by now, and need not make room for the rest.
+    Box::pin(rest(&mut source, framer, sink, handle)).await
+}
+
+/// Relays what has not come with the head.
+async fn rest(source: &mut Source<'_>, framer: &mut Framer, sink: &Stream, handle: &Handle) -> Result<(), RelayError> {
+    let Source { inbox, receiver, stream, alarm, idle } = source;
+    let idle = *idle;
     while !framer.is_done() {
         if let Some(left) = framer.unseen() {
             if !quiet(inbox, receiver, handle).await {
@@ -130,16 +131,9 @@ pub async fn send(
     match alarm.guard(sink.send_all(chunks)).await {
         Ok((result, chunks)) => {
             give_back(chunks, handle);
-            result.map_err(|error| RelayError::Sink(cause(&error)))
+            result.map_err(|error| RelayError::sending(&error))
         }
         Err(Elapsed) => Err(RelayError::Sink(Cause::TimedOut)),
-    }
-}
-
-pub(super) fn cause(error: &io::Error) -> Cause {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Cause::Closed,
-        _ => Cause::Io,
     }
 }
 

@@ -3,12 +3,14 @@
 //! It knows framing and back-pressure; it knows no routes, no retries and no log.
 
 mod copy;
+mod error;
 mod framer;
 mod inbox;
 mod splice;
 mod tunnel;
 
-pub use copy::{RelayError, Source, copy, send};
+pub use copy::{Source, copy, send};
+pub use error::RelayError;
 pub use framer::{Chunks, Framer};
 pub use inbox::Inbox;
 pub use tunnel::{Tunnel, tunnel};

@@ -3,7 +3,7 @@
 //! Only for bytes that need no framing of ours. The calls are synchronous and never wait; the ring says when an end is
 //! ready. (The ring's own splice goes to worker threads, at twice the cost.)
 
-use super::copy::RelayError;
+use super::error::RelayError;
 use crate::proto::error::Cause;
 use ringferry_runtime::net::{Pipe, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed};
@@ -88,5 +88,5 @@ fn source_error(_: std::io::Error) -> RelayError {
 }
 
 fn sink_error(error: std::io::Error) -> RelayError {
-    RelayError::Sink(super::copy::cause(&error))
+    RelayError::sending(&error)
 }

@@ -1,6 +1,7 @@
 //! Two connections joined: what one sends, the other gets, until both have ended.
 
-use super::copy::{RelayError, send};
+use super::copy::send;
+use super::error::RelayError;
 use super::inbox::Inbox;
 use crate::proto::error::Cause;
 use ringferry_runtime::net::{Mode, Receiver, Stream};

@@ -74,7 +74,7 @@ impl Context {
     /// A core's context.
     pub fn new(parts: Parts) -> Context {
         let Parts { handle, core, stats, clients, connections, events, log, snapshot } = parts;
-        let pools = Pools::new(&handle);
+        let pools = Pools::new(&handle, stats.clone());
         let view = Rc::new(View { pools: pools.view(&snapshot), snapshot });
         stats.generation.set(view.snapshot.generation);
         Context {

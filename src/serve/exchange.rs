@@ -17,7 +17,7 @@ use std::task::Poll;
 
 /// Serves the request whose first bytes are in the client's inbox.
 pub(super) async fn exchange(cx: &Rc<Context>, client: &mut Client) -> After {
-    let meter = Meter::begin(cx);
+    let mut meter = Meter::begin(cx, client.address);
     let (deadline, bytes_max) = {
         let view = cx.view();
         let config = &view.snapshot.config;
@@ -26,18 +26,25 @@ pub(super) async fn exchange(cx: &Rc<Context>, client: &mut Client) -> After {
     loop {
         match decide(cx, client) {
             Decision::NeedMore => {
-                if let Err(error) = client.more_head(cx, deadline, bytes_max).await {
-                    return fail(cx, client, error, Facts::unread(), meter).await;
+                if let Err(error) = Box::pin(client.more_head(cx, deadline, bytes_max)).await {
+                    meter.facts = Facts::unread();
+                    return Box::pin(fail(cx, client, error, meter)).await;
                 }
             }
-            Decision::Answer(reply, facts) => return answer(cx, client, reply, facts, meter).await,
-            Decision::Forward(plan) => return forward(cx, client, plan, meter).await,
+            Decision::Answer(reply, facts) => {
+                meter.facts = facts;
+                return Box::pin(answer(cx, client, reply, meter)).await;
+            }
+            Decision::Forward(plan, facts) => {
+                meter.facts = facts;
+                return forward(cx, client, plan, meter).await;
+            }
         }
     }
 }
 
 /// Sends the request to a server, to another if that one fails and it does no harm, and relays the response.
-async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut meter: Meter) -> After {
+async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut meter: Box<Meter>) -> After {
     let view = plan.view.clone();
     let (pool, state) = view.snapshot.pool(plan.pool);
     let obtain = Obtain {
@@ -57,7 +64,7 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut met
             Err(error) => {
                 meter.retries = tried.retries();
                 meter.server = tried.last_server().map(|server| state.servers[server].clone());
-                return give_up(cx, client, error, *plan, meter).await;
+                return Box::pin(give_up(cx, client, error, &plan, meter)).await;
             }
         };
         let (index, reused) = (upstream.index, upstream.reused);
@@ -66,11 +73,11 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut met
         meter.server = Some(upstream.attempt.server().clone());
         match transfer(cx, client, &plan, upstream, state, &mut meter).await {
             Ok(After::Tunnel(mut joined)) => {
-                joined.take_over(cx, plan.facts, meter);
+                joined.take_over(meter);
                 return After::Tunnel(joined);
             }
             Ok(after) => {
-                meter.finish(cx, plan.facts, client.address);
+                meter.finish();
                 return after;
             }
             Err(Failed { error, body_untouched, .. })
@@ -78,10 +85,12 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut met
             {
                 tried.failed(index, reused, error);
             }
-            Err(Failed { error, response_begun: false, .. }) => return give_up(cx, client, error, *plan, meter).await,
+            Err(Failed { error, response_begun: false, .. }) => {
+                return Box::pin(give_up(cx, client, error, &plan, meter)).await;
+            }
             Err(Failed { error, after, .. }) => {
                 meter.error = Some(error);
-                meter.finish(cx, plan.facts, client.address);
+                meter.finish();
                 return after;
             }
         }
@@ -99,9 +108,8 @@ async fn while_there<T>(client: &mut Client, obtaining: impl Future<Output = Res
 }
 
 /// Answers with the error's page.
-async fn give_up(cx: &Rc<Context>, client: &mut Client, error: Error, plan: Plan, meter: Meter) -> After {
-    let mut facts = plan.facts;
+async fn give_up(cx: &Rc<Context>, client: &mut Client, error: Error, plan: &Plan, mut meter: Box<Meter>) -> After {
     // What has not been read of the body cannot be told from a next request; what is not announced, need not be.
-    facts.has_body |= plan.expects_continue;
-    fail(cx, client, error, facts, meter).await
+    meter.facts.has_body |= plan.expects_continue;
+    fail(cx, client, error, meter).await
 }

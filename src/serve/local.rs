@@ -3,7 +3,7 @@
 use super::after::After;
 use super::client::Client;
 use super::context::Context;
-use super::plan::{Facts, Reply};
+use super::plan::Reply;
 use super::record::Meter;
 use crate::proto::error::Error;
 use crate::proto::page::{PageCx, write_not_allowed, write_page, write_redirect};
@@ -19,14 +19,9 @@ const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
 const SEND_TIME: Duration = Duration::from_secs(10);
 
 /// Sends the answer, logs the exchange, and says how the connection goes on.
-pub(super) async fn answer(
-    cx: &Rc<Context>,
-    client: &mut Client,
-    reply: Reply,
-    facts: Facts,
-    mut meter: Meter,
-) -> After {
+pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, mut meter: Box<Meter>) -> After {
     // A body that is not read would be taken for the next request; so the connection ends, gently.
+    let facts = &meter.facts;
     let keep_alive = facts.stays && !facts.has_body && !cx.is_draining();
     let date = cx.date();
     let page = PageCx {
@@ -41,20 +36,23 @@ pub(super) async fn answer(
         Reply::Redirect(redirect, [path, query]) => {
             meter.status = redirect.status;
             let target = Target::Origin { path, query: (!query.is_empty()).then_some(query) };
-            write_redirect(redirect, &target, &page, &mut out);
+            meter.bytes_out = write_redirect(redirect, &target, &page, &mut out);
         }
         Reply::Error(error) => {
             meter.error = Some(*error);
             let Some(status) = error.status() else {
-                meter.finish(cx, facts, client.address);
+                meter.finish();
                 return After::Close;
             };
             meter.status = status;
-            if status == 405 { write_not_allowed(ALLOW, &page, &mut out) } else { write_page(status, &page, &mut out) }
+            meter.bytes_out = match status {
+                405 => write_not_allowed(ALLOW, &page, &mut out),
+                _ => write_page(status, &page, &mut out),
+            };
         }
     }
     let sent = send(cx, client, out).await;
-    meter.finish(cx, facts, client.address);
+    meter.finish();
     match (sent, keep_alive) {
         (false, _) => After::Close,
         (true, true) => After::Keep,
@@ -63,8 +61,8 @@ pub(super) async fn answer(
 }
 
 /// The page for an error of an exchange whose response has not begun.
-pub(super) async fn fail(cx: &Rc<Context>, client: &mut Client, error: Error, facts: Facts, meter: Meter) -> After {
-    answer(cx, client, Reply::Error(error), facts, meter).await
+pub(super) async fn fail(cx: &Rc<Context>, client: &mut Client, error: Error, meter: Box<Meter>) -> After {
+    answer(cx, client, Reply::Error(error), meter).await
 }
 
 async fn send(cx: &Rc<Context>, client: &Client, out: Vec<u8>) -> bool {

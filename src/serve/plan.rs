@@ -23,7 +23,7 @@ pub(super) enum Decision {
     /// The head is not whole yet.
     NeedMore,
     /// It goes to a pool.
-    Forward(Box<Plan>),
+    Forward(Box<Plan>, Facts),
     /// We answer it ourselves.
     Answer(Reply, Facts),
 }
@@ -75,7 +75,6 @@ pub(super) enum Text {
 
 /// A request that is to be forwarded.
 pub(super) struct Plan {
-    pub(super) facts: Facts,
     pub(super) view: Rc<View>,
     pub(super) route: Found,
     pub(super) pool: PoolId,
@@ -87,13 +86,12 @@ pub(super) struct Plan {
     pub(super) version: Version,
     pub(super) body: RequestBody,
     pub(super) expects_continue: bool,
+    /// See [`Facts`].
+    pub(super) has_body: bool,
+    pub(super) stays: bool,
 }
 
 impl Plan {
-    pub(super) fn has_body(&self) -> bool {
-        self.facts.has_body
-    }
-
     /// The head is here: a try that failed has given it back.
     pub(super) fn can_be_sent(&self) -> bool {
         let head = self.head.take();
@@ -229,7 +227,7 @@ fn act(
     let out = rewrite(cx, client, &view, route, head, &facts);
     let key = hash_key(&view.snapshot.config.pools[pool.index()].balance, &head.fields, &facts);
     let offers = offered_protocols(head).next().is_some();
-    Decision::Forward(Box::new(Plan {
+    let plan = Plan {
         route: found,
         pool,
         key,
@@ -238,9 +236,11 @@ fn act(
         version: head.version,
         body: head.body,
         expects_continue: head.expect_continue && !offers,
+        has_body: facts.has_body,
+        stays: facts.stays,
         view,
-        facts,
-    }))
+    };
+    Decision::Forward(Box::new(plan), facts)
 }
 
 /// The head for the server.

@@ -3,16 +3,23 @@
 use super::context::Context;
 use super::plan::{Facts, Place, Text};
 use crate::log::Record;
-use crate::proto::error::{Error, Side};
+use crate::proto::error::{Cause, Error, Side, Stage};
 use crate::shared::ServerCell;
 use ringferry_parser::h1::Version;
 use ringferry_runtime::time::Instant;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Measures one exchange. Every exchange ends in [`Meter::finish`], once.
+/// Measures one exchange. It is counted and logged when this is dropped: however it ends, it has its line.
 pub(super) struct Meter {
+    cx: Rc<Context>,
+    /// Stands in for a client that could not be told from the request.
+    peer: IpAddr,
+    /// What is known of the request.
+    pub(super) facts: Facts,
+    is_finished: bool,
     began: Instant,
     pub(super) status: u16,
     pub(super) bytes_in: u64,
@@ -28,9 +35,14 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn begin(cx: &Context) -> Meter {
+    /// Boxed, since it is handed from one step of the exchange to the next.
+    pub(super) fn begin(cx: &Rc<Context>, peer: IpAddr) -> Box<Meter> {
         cx.stats.exchanges.add(1);
-        Meter {
+        Box::new(Meter {
+            cx: cx.clone(),
+            peer,
+            facts: Facts::default(),
+            is_finished: false,
             began: cx.handle.now(),
             status: 0,
             bytes_in: 0,
@@ -42,19 +54,23 @@ impl Meter {
             retries: 0,
             error: None,
             tunnel: false,
-        }
+        })
     }
 
     /// The exchange goes on as a tunnel.
-    pub(super) fn becomes_tunnel(&mut self, cx: &Context) {
+    pub(super) fn becomes_tunnel(&mut self) {
         self.tunnel = true;
-        cx.stats.exchanges.sub(1);
-        cx.stats.tunnels.add(1);
+        self.cx.stats.exchanges.sub(1);
+        self.cx.stats.tunnels.add(1);
     }
 
-    /// Counts and logs. `peer` stands in for a client that could not be told from the request.
-    pub(super) fn finish(self, cx: &Context, facts: Facts, peer: IpAddr) {
-        self.count(cx);
+    /// The exchange has come to an end of its own, good or bad.
+    pub(super) fn finish(mut self: Box<Meter>) {
+        self.is_finished = true;
+    }
+
+    fn log(&self) {
+        let Meter { cx, facts, .. } = self;
         let now = cx.handle.now();
         let (site, path) = match &facts.place {
             Place::Unknown => ("", ""),
@@ -66,7 +82,7 @@ impl Meter {
         };
         let record = Record {
             unix_ms: cx.unix_ms(),
-            client: facts.client.unwrap_or(peer),
+            client: facts.client.unwrap_or(self.peer),
             host: facts.text(Text::Host),
             method: facts.text(Text::Method),
             target: facts.text(Text::Target),
@@ -91,11 +107,10 @@ impl Meter {
             tunnel: self.tunnel,
         };
         cx.record(&record);
-        cx.handle.give_bytes(facts.into_text());
     }
 
-    fn count(&self, cx: &Context) {
-        let stats = &cx.stats;
+    fn count(&self) {
+        let stats = &self.cx.stats;
         if self.tunnel {
             stats.tunnels.sub(1)
         } else {
@@ -113,6 +128,18 @@ impl Meter {
         stats.retries.add(self.retries.into());
         stats.bytes_in.add(self.bytes_in);
         stats.bytes_out.add(self.bytes_out);
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            let cause = if std::thread::panicking() { Cause::Bug } else { Cause::CutOff };
+            self.error = Some(Error::internal(Stage::ResponseBody, cause));
+        }
+        self.count();
+        self.log();
+        self.cx.handle.give_bytes(std::mem::take(&mut self.facts).into_text());
     }
 }
 

@@ -1,7 +1,7 @@
 //! From the head that a server sent to the head that the client gets: the whole decision, without waiting.
 
 use super::context::Context;
-use super::plan::{Plan, Text};
+use super::plan::{Facts, Plan, Text};
 use crate::proto::error::{Cause, Error, Stage};
 use crate::proto::h1::{check_switch, client_framing, passes_interim, server_stays};
 use crate::proto::headers::{ResponseCx, write_interim, write_response, write_switch};
@@ -39,7 +39,13 @@ pub(super) struct Final {
 
 /// Reads the head at the front of `bytes`. Returns how long it was, and what it means. `request_ends` tells whether
 /// the request has ended, or is expected to end like any other.
-pub(super) fn respond(cx: &Context, plan: &Plan, bytes: &[u8], request_ends: bool) -> Result<(usize, Response), Error> {
+pub(super) fn respond(
+    cx: &Context,
+    plan: &Plan,
+    facts: &Facts,
+    bytes: &[u8],
+    request_ends: bool,
+) -> Result<(usize, Response), Error> {
     let config = &plan.view.snapshot.config;
     let limits = HeadLimits { bytes: config.limits.head_bytes, fields: config.limits.header_count };
     let mut slots = FieldSlots::new();
@@ -53,14 +59,14 @@ pub(super) fn respond(cx: &Context, plan: &Plan, bytes: &[u8], request_ends: boo
     let framing = client_framing(plan.version, head.body);
     // An early error is often all that the server reads of a request: then its rest would be thrown away.
     let request_ends = request_ends || (head.status < 400 && !plan.expects_continue);
-    let stays = plan.facts.stays && framing != ResponseBody::Close && request_ends && !cx.is_draining();
+    let stays = plan.stays && framing != ResponseBody::Close && request_ends && !cx.is_draining();
     let response_cx = ResponseCx {
         framing,
         keep_alive: stays,
         client_version: plan.version,
         date: &date.0,
         strip_prefix: route.strip_prefix.then_some(&*route.path),
-        host: str::from_utf8(plan.facts.text(Text::Host)).unwrap_or_default(),
+        host: str::from_utf8(facts.text(Text::Host)).unwrap_or_default(),
         via: config.via,
     };
     let mut out = cx.handle.take_bytes();

@@ -68,7 +68,7 @@ pub(super) async fn transfer(
     meter: &mut Meter,
 ) -> Result<After, Failed> {
     let Upstream { mut connection, mut attempt, reused, .. } = upstream;
-    let has_body = plan.has_body();
+    let has_body = plan.has_body;
     let begun = Begun::default();
     meter.sent = Some(cx.handle.now());
     let mut body = Framer::request(plan.body, plan.config().max_body);
@@ -122,13 +122,13 @@ async fn both_ways(
     let Client { stream: sink, inbox, receiver, alarm, .. } = client;
     let idle = plan.view.snapshot.config.timeouts.body_idle;
     // While the request's body is not received, whether the client is still there is looked at.
-    let (source, mut watched) = match plan.has_body() {
+    let (source, mut watched) = match plan.has_body {
         true => (Some(Source { inbox, receiver, stream: sink, alarm, idle }), None),
         false => (None, Some(receiver)),
     };
     let server = connection.stream.clone();
     let state = Cell::new(Upload::Running);
-    let has_body = plan.has_body();
+    let has_body = plan.has_body;
     let mut skip = !has_body;
     let mut up = pin!(upload(cx, plan, source, body, &server));
     let mut down = pin!(download(cx, plan, sink, connection, &state, begun, meter));
@@ -182,7 +182,7 @@ fn upload<'s>(
     async move {
         if let Some(Source { inbox, receiver, stream, alarm, idle }) = source {
             let source = Source { inbox, receiver, stream, alarm, idle };
-            let sent = copy(source, body, server, &mut head, &cx.handle).await;
+            let sent = Box::pin(copy(source, body, server, &mut head, &cx.handle)).await;
             receiver.set_mode(Mode::Stream);
             return (sent, Some(receiver));
         }
@@ -241,10 +241,13 @@ async fn head(
     let body_idle = plan.view.snapshot.config.timeouts.body_idle;
     let mut interims = 0;
     loop {
-        let request_ends = !plan.has_body() || upload.get() == Upload::Ended;
+        let request_ends = !plan.has_body || upload.get() == Upload::Ended;
         let bytes = connection.inbox.bytes();
-        let (len, response) =
-            if bytes.is_empty() { (0, Response::NeedMore) } else { respond(cx, plan, bytes, request_ends)? };
+        let (len, response) = if bytes.is_empty() {
+            (0, Response::NeedMore)
+        } else {
+            respond(cx, plan, &meter.facts, bytes, request_ends)?
+        };
         connection.inbox.consume(len, &cx.handle);
         let (head, switched) = match response {
             Response::Final(response) => return Ok(Some(response)),
@@ -255,7 +258,8 @@ async fn head(
             Response::Interim(head) => (head, false),
             Response::Switch(head) => (head, true),
         };
-        let sent = send([Some(head.into()), None, None], sink, &mut connection.alarm, body_idle, &cx.handle).await;
+        let sent =
+            Box::pin(send([Some(head.into()), None, None], sink, &mut connection.alarm, body_idle, &cx.handle)).await;
         sent.map_err(|_| Error::downstream(Stage::ResponseHead, Cause::Io))?;
         if switched {
             meter.status = 101;
@@ -285,7 +289,7 @@ async fn receive_head(
             return Poll::Ready(Ok(received));
         }
         // The server's time runs from when it has the request, or is asked whether it wants the body.
-        if !is_set && (!plan.has_body() || plan.expects_continue || upload.get() != Upload::Running) {
+        if !is_set && (!plan.has_body || plan.expects_continue || upload.get() != Upload::Running) {
             connection.alarm.set(first_byte);
             is_set = true;
         }

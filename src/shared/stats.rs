@@ -32,8 +32,6 @@ pub struct CoreStats {
     pub bytes_out: Counter,
     /// Connections to servers that wait in a pool.
     pub upstream_idle: Counter,
-    /// Connections to servers in use.
-    pub upstream_active: Counter,
     /// Connections that could not be accepted.
     pub accept_errors: Counter,
     /// Tasks that a bug ended; each cost one connection.

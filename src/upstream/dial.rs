@@ -16,7 +16,7 @@ use std::time::Duration;
 const ADDRESSES_MAX: usize = 3;
 
 /// Connects to `server` within `timeout`, over all of its addresses.
-pub(super) async fn dial(server: &ServerCell, timeout: Duration, handle: &Handle) -> Result<Connection, Error> {
+pub(super) async fn dial(server: &ServerCell, timeout: Duration, handle: &Handle) -> Result<Box<Connection>, Error> {
     let mut alarm = Alarm::new(handle);
     alarm.set(timeout);
     let resolution = Resolution::clone(&server.resolution());
@@ -31,7 +31,7 @@ pub(super) async fn dial(server: &ServerCell, timeout: Duration, handle: &Handle
         Err(Elapsed) => return Err(failed(Cause::TimedOut)),
     };
     let receiver = stream.receiver(Mode::Once(Group::Head));
-    Ok(Connection { stream, receiver, inbox: Inbox::Empty, alarm, bulky: false })
+    Ok(Box::new(Connection { stream, receiver, inbox: Inbox::Empty, alarm, bulky: false }))
 }
 
 /// The first of the addresses that answers.

@@ -4,10 +4,12 @@
 //! the receive completes and the connection is not used again. That is the probe before reuse, and it costs no call.
 
 use crate::relay::Inbox;
+use crate::shared::CoreStats;
 use ringferry_runtime::Group;
 use ringferry_runtime::net::{Mode, Receiver, Stream};
 use ringferry_runtime::time::{Alarm, Instant};
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -26,47 +28,65 @@ pub struct Connection {
 }
 
 /// The stock, last in first out: the warmest connection serves next, the coldest ones time out.
-#[derive(Default)]
 pub(super) struct Idle {
-    stock: RefCell<Vec<(Connection, Instant)>>,
+    stock: RefCell<Vec<(Box<Connection>, Instant)>>,
+    stats: Arc<CoreStats>,
 }
 
 impl Idle {
+    pub(super) fn new(stats: Arc<CoreStats>) -> Idle {
+        Idle { stock: RefCell::default(), stats }
+    }
+
     /// The connection used last that still stands.
-    pub(super) fn take(&self) -> Option<Connection> {
-        let mut stock = self.stock.borrow_mut();
-        while let Some((connection, _)) = stock.pop() {
-            if !connection.receiver.is_ready() {
-                return Some(connection);
-            }
-        }
-        None
+    pub(super) fn take(&self) -> Option<Box<Connection>> {
+        self.change(|stock| {
+            let kept = std::iter::from_fn(|| stock.pop());
+            kept.map(|(connection, _)| connection).find(|connection| !connection.receiver.is_ready())
+        })
     }
 
     /// Keeps a connection, unless it has more to say or there are `max` already. `janitor` is woken when it ends.
-    pub(super) fn put(&self, mut connection: Connection, max: usize, now: Instant, janitor: &Waker) {
+    pub(super) fn put(&self, mut connection: Box<Connection>, max: usize, now: Instant, janitor: &Waker) {
         // A stream of receives costs less for small responses; it has to be ended before a body can be spliced.
         connection.receiver.set_mode(if connection.bulky { Mode::Once(Group::Head) } else { Mode::Stream });
         let quiet = connection.receiver.poll_recv(&mut Context::from_waker(janitor)).is_pending();
         connection.alarm.clear();
-        let mut stock = self.stock.borrow_mut();
-        if quiet && stock.len() < max {
-            stock.push((connection, now));
-        }
+        self.change(|stock| {
+            if quiet && stock.len() < max {
+                stock.push((connection, now));
+            }
+        });
     }
 
     /// Closes what has ended or has waited for `timeout`. Returns when the next one will have.
     pub(super) fn sweep(&self, timeout: Duration, now: Instant, janitor: &Waker) -> Option<Instant> {
-        let mut stock = self.stock.borrow_mut();
-        stock.retain_mut(|(connection, since)| {
-            // Asked again with this waker: the one it was put with may have been used up.
-            now < *since + timeout && connection.receiver.poll_recv(&mut Context::from_waker(janitor)).is_pending()
-        });
-        stock.iter().map(|(_, since)| *since + timeout).min()
+        self.change(|stock| {
+            stock.retain_mut(|(connection, since)| {
+                // Asked again with this waker: the one it was put with may have been used up.
+                now < *since + timeout && connection.receiver.poll_recv(&mut Context::from_waker(janitor)).is_pending()
+            });
+            stock.iter().map(|(_, since)| *since + timeout).min()
+        })
     }
 
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.stock.borrow().len()
+    }
+
+    /// Changes the stock, and keeps count.
+    fn change<T>(&self, change: impl FnOnce(&mut Vec<(Box<Connection>, Instant)>) -> T) -> T {
+        let mut stock = self.stock.borrow_mut();
+        self.stats.upstream_idle.sub(stock.len() as u64);
+        let result = change(&mut stock);
+        self.stats.upstream_idle.add(stock.len() as u64);
+        result
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        self.change(Vec::clear);
     }
 }

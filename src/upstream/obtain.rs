@@ -19,8 +19,8 @@ use std::time::Duration;
 pub struct Upstream {
     /// Which server of the pool.
     pub index: usize,
-    /// The connection.
-    pub connection: Connection,
+    /// The connection; boxed, since it moves from stock to exchange and back.
+    pub connection: Box<Connection>,
     /// What the server is told about how it went.
     pub attempt: Attempt,
     /// It was kept from an earlier exchange: the server may be closing it at this moment.
@@ -136,14 +136,14 @@ impl Obtain<'_> {
         loop {
             let (index, attempt) = match self.pick(*tried) {
                 Pick::Server(index, attempt) => (index, attempt),
-                Pick::Full => self.wait_for_place(*tried).await?,
+                Pick::Full => Box::pin(self.wait_for_place(*tried)).await?,
                 Pick::Nothing if tried.forgive_stale() => continue,
                 Pick::Nothing => match self.pick_ejected(*tried, looking.is_some()) {
                     Some(found) => found,
                     None => {
                         let error = tried.last.map(|(_, error)| error);
                         let error = error.unwrap_or(Error::upstream(Stage::Connect, Cause::NoServer));
-                        self.hold(held_until, &mut looking, error).await?;
+                        Box::pin(self.hold(held_until, &mut looking, error)).await?;
                         tried.begin_anew();
                         continue;
                     }
@@ -207,7 +207,8 @@ impl Obtain<'_> {
             return Ok(Upstream { index, connection, attempt, reused: true, connect_time: None });
         }
         let began = self.handle.now();
-        match dial(&attempt.server, self.connect_timeout, self.handle).await {
+        // Boxed, like all that most exchanges do without: an exchange that is small stays in the cache.
+        match Box::pin(dial(&attempt.server, self.connect_timeout, self.handle)).await {
             Ok(connection) => {
                 // Others need not wait until this request is answered.
                 if attempt.is_early {
@@ -346,7 +347,7 @@ impl Attempt {
     }
 
     /// Keeps the connection for a later exchange.
-    pub fn keep(self, connection: Connection, pools: &Pools) {
+    pub fn keep(self, connection: Box<Connection>, pools: &Pools) {
         pools.keep(&self.server, connection);
     }
 

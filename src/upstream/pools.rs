@@ -2,7 +2,7 @@
 
 use super::idle::{Connection, Idle};
 use crate::balance::Picker;
-use crate::shared::ServerCell;
+use crate::shared::{CoreStats, ServerCell};
 use crate::snapshot::Snapshot;
 use ringferry_runtime::Handle;
 use ringferry_runtime::time::Sleep;
@@ -53,6 +53,7 @@ pub struct PoolView {
 /// All servers that a core knows, whichever snapshot named them, and what closes their kept connections.
 pub struct Pools {
     handle: Handle,
+    stats: Arc<CoreStats>,
     known: RefCell<Vec<Weak<Slot>>>,
     /// The waker of the janitor's task.
     janitor: RefCell<Option<Waker>>,
@@ -62,9 +63,10 @@ pub struct Pools {
 
 impl Pools {
     /// No servers yet.
-    pub fn new(handle: &Handle) -> Pools {
+    pub fn new(handle: &Handle, stats: Arc<CoreStats>) -> Pools {
         Pools {
             handle: handle.clone(),
+            stats,
             known: RefCell::default(),
             janitor: RefCell::default(),
             idle_timeout: Cell::new(Duration::ZERO),
@@ -90,14 +92,14 @@ impl Pools {
         let mut known = self.known.borrow_mut();
         let same = known.iter().filter_map(Weak::upgrade).find(|slot| Arc::ptr_eq(&slot.cell, cell));
         Server(same.unwrap_or_else(|| {
-            let slot = Rc::new(Slot { cell: cell.clone(), idle: Idle::default() });
+            let slot = Rc::new(Slot { cell: cell.clone(), idle: Idle::new(self.stats.clone()) });
             known.push(Rc::downgrade(&slot));
             slot
         }))
     }
 
     /// Keeps a connection for later.
-    pub(super) fn keep(&self, server: &Server, connection: Connection) {
+    pub(super) fn keep(&self, server: &Server, connection: Box<Connection>) {
         let janitor = self.janitor.borrow();
         let Some(janitor) = &*janitor else { return };
         let was_empty = server.idle().len() == 0;
@@ -106,11 +108,6 @@ impl Pools {
             // It has a new deadline to wait for.
             janitor.wake_by_ref();
         }
-    }
-
-    /// Kept connections, all servers together.
-    pub fn idle(&self) -> usize {
-        self.known.borrow().iter().filter_map(Weak::upgrade).map(|slot| slot.idle.len()).sum()
     }
 
     /// Closes kept connections when the server has closed them or their time is over. A task of its own, for ever.

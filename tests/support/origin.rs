@@ -1,7 +1,8 @@
 //! An origin that a test scripts: remembers every request, answers as told, one thread for each connection.
 
 use super::wire::{Message, Stream, Wire};
-use super::{TempDir, WAIT};
+use super::{TempDir, WAIT, wait_until};
+use socket2::Socket;
 use std::fmt::Write as _;
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -69,12 +70,32 @@ impl Origin {
         Origin::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), script)
     }
 
-    /// The same at an address that is known already: an origin that comes back.
+    /// The same at an address that is known already: an origin that comes back. Somebody's connection may have been given
+    /// the port meanwhile; then this waits for its end.
     pub(crate) fn at(
         address: SocketAddr,
         script: impl Fn(&mut Exchange) -> io::Result<()> + Send + Sync + 'static,
     ) -> Origin {
-        let listener = TcpListener::bind(address).unwrap();
+        let mut listener = TcpListener::bind(address);
+        wait_until("the port is free", || {
+            if listener.is_err() {
+                listener = TcpListener::bind(address);
+            }
+            listener.is_ok()
+        });
+        Origin::listening(listener.unwrap(), script)
+    }
+
+    /// The same on a port that refused connections until now.
+    pub(crate) fn on(port: Socket, script: impl Fn(&mut Exchange) -> io::Result<()> + Send + Sync + 'static) -> Origin {
+        port.listen(128).unwrap();
+        Origin::listening(port.into(), script)
+    }
+
+    fn listening(
+        listener: TcpListener,
+        script: impl Fn(&mut Exchange) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Origin {
         let place = Place::Tcp(listener.local_addr().unwrap());
         Origin::start(Listener::Tcp(listener), place, None, Arc::new(script))
     }

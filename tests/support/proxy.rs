@@ -75,6 +75,8 @@ impl Proxy {
             .args(args)
             .current_dir(dir.path())
             .env("NO_COLOR", "1")
+            // What it leaves behind when it is killed goes with the directory.
+            .env("TMPDIR", dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

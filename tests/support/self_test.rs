@@ -65,8 +65,12 @@ fn a_bare_line_feed_is_an_error() {
 
 #[test]
 fn a_reset_is_told_from_an_end() {
-    let origin = Origin::scripted(|exchange| exchange.reset());
-    let error = Wire::connect(origin.address()).rest().unwrap_err();
+    let origin = Origin::scripted(|exchange| {
+        // Not before the client knows that it is connected.
+        exchange.wire.read_exactly(1)?;
+        exchange.reset()
+    });
+    let error = Wire::connect(origin.address()).send("x").rest().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 

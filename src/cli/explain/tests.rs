@@ -183,7 +183,7 @@ fn the_port_of_a_url_leads_to_its_listeners() {
     check(
         sites,
         "http://a:81/",
-        "http://a:81/: nothing listens on port 81; write the port of one of 127.0.0.1:80, [::]:8080, [::1]:80",
+        "http://a:81/: nothing listens on port 81; these are listened on: 127.0.0.1:80, [::]:8080, [::1]:80",
     );
 }
 
