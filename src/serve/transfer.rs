@@ -12,16 +12,16 @@ use crate::proto::h1::INTERIMS_MAX;
 use crate::relay::{Framer, RelayError, Source, copy, send};
 use crate::snapshot::SnapshotPool;
 use crate::upstream::{Connection, Upstream};
-use ringferry_runtime::Chunk;
 use ringferry_runtime::net::{Mode, Receiver, Stream};
 use ringferry_runtime::time::Elapsed;
+use ringferry_runtime::{Chunk, Group};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-/// A response with a larger body does not fit one small buffer.
+/// A message with a larger body does not fit one small buffer.
 const BULKY_BYTES: u64 = 3072;
 
 /// A try that failed.
@@ -74,6 +74,7 @@ pub(super) async fn transfer(
     let mut body = Framer::request(plan.body, plan.config().max_body);
     let (outcome, upload) = both_ways(cx, client, plan, &mut connection, &mut body, &begun, meter).await;
     meter.bytes_in = body.bytes();
+    client.bulky = body.bytes() > BULKY_BYTES;
     match outcome {
         Ok(Down::Whole(response)) => {
             if response.status >= 500 {
@@ -183,7 +184,7 @@ fn upload<'s>(
         if let Some(Source { inbox, receiver, stream, alarm, idle }) = source {
             let source = Source { inbox, receiver, stream, alarm, idle };
             let sent = Box::pin(copy(source, body, server, &mut head, &cx.handle)).await;
-            receiver.set_mode(Mode::Stream);
+            receiver.set_mode(Mode::Once(Group::Head));
             return (sent, Some(receiver));
         }
         let Some(alone) = alone else { return (Ok(()), None) };

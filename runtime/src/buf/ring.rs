@@ -6,6 +6,7 @@
 use super::Lent;
 use super::memory::Mapping;
 use super::starved::{Starved, Ticket};
+use crate::sys::release_heap;
 use crate::time::Instant;
 use io_uring::types::BufRingEntry;
 use std::cell::{Cell, RefCell};
@@ -154,6 +155,7 @@ impl BufferRing {
         if settled && self.lent() == 0 {
             self.buffers.discard();
         }
+        release_heap();
         self.warm.set(false);
         false
     }
