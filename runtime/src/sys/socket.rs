@@ -13,6 +13,9 @@ const KEEPALIVE_RETRIES: u32 = 4;
 /// Sent bytes that nobody acknowledges for this long end the connection (RFC 5482). Linux counts a window that stays
 /// shut as well, and a paused reader is not a dead one: so minutes, not seconds.
 const USER_TIMEOUT: Duration = Duration::from_secs(300);
+/// Bytes that wait in the kernel until the network takes them. Unless told, it stores megabytes for each slow reader:
+/// a few hundred of them used up the TCP memory of the machine, and every connection on it became slow.
+const UNSENT_MAX: u32 = 256 * 1024;
 
 /// A TCP socket for connecting to `to`, with our options set.
 pub(crate) fn tcp(to: &SocketAddr) -> io::Result<RawFd> {
@@ -36,6 +39,7 @@ pub(crate) fn set_stream_options(socket: &SockRef<'_>) -> io::Result<()> {
             .with_interval(KEEPALIVE_INTERVAL)
             .with_retries(KEEPALIVE_RETRIES),
     )?;
+    socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
 }
 
