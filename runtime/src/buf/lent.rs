@@ -15,7 +15,7 @@ pub struct Lent {
 enum Place {
     Ring(Rc<BufferRing>, u16),
     /// Copied out, since the ring needs its buffer.
-    Copy(Box<[u8]>),
+    Copy(Rc<BufferRing>, Box<[u8]>),
 }
 
 impl Lent {
@@ -38,9 +38,12 @@ impl Lent {
 
     /// The same bytes in memory of their own; the ring has its buffer back.
     pub fn detach(self) -> Lent {
-        match self.place {
-            Place::Ring(..) => Lent { start: 0, end: self.end - self.start, place: Place::Copy(self[..].into()) },
-            Place::Copy(_) => self,
+        match &self.place {
+            Place::Ring(ring, _) => {
+                let place = Place::Copy(ring.clone(), self[..].into());
+                Lent { start: 0, end: self.end - self.start, place }
+            }
+            Place::Copy(..) => self,
         }
     }
 
@@ -48,7 +51,7 @@ impl Lent {
     pub fn is_scarce(&self) -> bool {
         match &self.place {
             Place::Ring(ring, _) => ring.lent() * 2 > ring.count(),
-            Place::Copy(_) => false,
+            Place::Copy(..) => false,
         }
     }
 }
@@ -65,15 +68,16 @@ impl Deref for Lent {
                 let start = ring.address(*id).add(self.start as usize);
                 std::slice::from_raw_parts(start, (self.end - self.start) as usize)
             },
-            Place::Copy(bytes) => &bytes[self.start as usize..self.end as usize],
+            Place::Copy(_, bytes) => &bytes[self.start as usize..self.end as usize],
         }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Place::Ring(ring, id) = self {
-            ring.give_back(*id);
+        match self {
+            Place::Ring(ring, id) => ring.give_back(*id),
+            Place::Copy(ring, _) => ring.copy_ended(),
         }
     }
 }

@@ -204,6 +204,12 @@ impl BufferRing {
         self.free.borrow_mut().push(id);
     }
 
+    /// Bytes that were copied out are used up: slow readers outlive the burst that they came with, and their memory is
+    /// to go back as well.
+    pub(super) fn copy_ended(&self) {
+        self.warm.set(true);
+    }
+
     pub(super) fn address(&self, id: u16) -> *mut u8 {
         debug_assert!((usize::from(id) + 1) * self.settings.bytes as usize <= self.buffers.len());
         // SAFETY: `id` < count and the mapping holds count buffers of `bytes` bytes.

@@ -151,6 +151,17 @@ fn after_a_burst_the_memory_goes_back_unless_somebody_holds_some_of_it() {
 }
 
 #[test]
+fn bytes_that_were_copied_out_are_given_back_after_the_burst_as_well() {
+    let later = |steps: u32| Instant::default() + SHRINK_AFTER * steps;
+    let mut bench = Bench::new(8, 2);
+    let copy = bench.receive(b"slow").1.detach();
+    assert!(!bench.ring.relax(later(1), false), "nothing to give back while it is held");
+    drop(copy);
+    assert!(bench.ring.relax(Instant::default(), false), "there is, in a while");
+    assert!(!bench.ring.relax(later(1), false), "nothing is left to do");
+}
+
+#[test]
 fn the_starved_are_woken_in_order_as_far_as_there_are_buffers() {
     let mut bench = Bench::new(2, 2);
     let (counts, wakers) = counters::<4>();
