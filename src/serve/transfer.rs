@@ -125,7 +125,8 @@ async fn both_ways(
     // While the request's body is not received, whether the client is still there is looked at.
     let (source, mut watched) = match plan.has_body {
         true => (Some(Source { inbox, receiver, stream: sink, alarm, idle }), None),
-        false => (None, Some(receiver)),
+        // One that closes after this needs no receive for it: it would only have to be cancelled.
+        false => (None, Some(receiver).filter(|_| plan.stays)),
     };
     let server = connection.stream.clone();
     let state = Cell::new(Upload::Running);
