@@ -5,6 +5,7 @@ use crate::support::{
 };
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
+use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 
@@ -319,4 +320,51 @@ fn an_idle_body_is_given_up() {
     let mut client = proxy.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(client.try_response("GET").is_err());
+}
+
+#[test]
+fn a_trailer_section_that_comes_in_pieces_holds_up_nobody() {
+    let sum = [("X-Sum".to_owned(), "1".to_owned())];
+    for [begin, end] in [["5\r\nhello\r\n0\r\nX-S", "um: 1\r\n\r\n"], ["5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r", "\n"]] {
+        let gate = Arc::new(Gate::default());
+        let origin = Origin::scripted({
+            let gate = gate.clone();
+            move |exchange| {
+                exchange.request()?;
+                exchange.send(["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", begin].concat())?;
+                gate.pass();
+                exchange.send(end)
+            }
+        });
+        let proxy = Proxy::to(&origin);
+        let mut client = proxy.connect();
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").send(begin);
+        // The one core waits for the rest, and serves others meanwhile.
+        let serves_others = || assert_eq!(proxy.exchange("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n").status(), 405);
+        serves_others();
+        client.send(end);
+        let request = &origin.wait_requests(1)[0];
+        assert_eq!((request.text().as_str(), &request.trailers[..]), ("hello", &sum[..]));
+        let head = client.head();
+        serves_others();
+        gate.open();
+        let mut body = Vec::new();
+        let trailers = client.copy_body(head.response_framing("POST"), &mut body).unwrap();
+        assert_eq!((&body[..], &trailers[..]), (b"hello".as_slice(), &sum[..]));
+    }
+}
+
+#[test]
+fn an_upload_may_take_longer_than_connecting_and_answering_may() {
+    let origin = upload_origin();
+    let proxy =
+        Proxy::start(&format!("{}[timeouts]\nconnect = \"100ms\"\nfirst_byte = \"300ms\"\n", default_site(&origin)));
+    let mut client = proxy.connect();
+    for _ in 0..2 {
+        client.send("PUT /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n");
+        let body: Vec<u8> = Pattern::new(2).bytes().map(Result::unwrap).collect();
+        client.send(&body[..1]);
+        client.expect_silence(Duration::from_millis(500));
+        assert_eq!(client.send(&body[1..]).response().text(), "2");
+    }
 }

@@ -57,10 +57,11 @@ async fn rest(source: &mut Source<'_>, framer: &mut Framer, sink: &Stream, handl
     let Source { inbox, receiver, stream, alarm, idle } = source;
     let idle = *idle;
     while !framer.is_done() {
+        // What is in the inbox by now is half a line, and has been looked at: more has to come first.
+        let mut came = false;
         if let Some(left) = framer.unseen() {
-            if !quiet(inbox, receiver, handle).await {
-                // Bytes came before the receive had ended: they go first.
-            } else if let Some(mut pipe) = Pipe::new(handle) {
+            came = !quiet(inbox, receiver, handle).await;
+            if !came && let Some(mut pipe) = Pipe::new(handle) {
                 let mut to_go = left;
                 let ended = splice(&mut pipe, stream, sink, &mut to_go, alarm, idle).await;
                 framer.passed(left - to_go);
@@ -71,7 +72,7 @@ async fn rest(source: &mut Source<'_>, framer: &mut Framer, sink: &Stream, handl
                 continue;
             }
         }
-        let chunks = if !inbox.is_empty() || receive(inbox, receiver, framer, alarm, idle, handle).await? {
+        let chunks = if came || receive(inbox, receiver, framer, alarm, idle, handle).await? {
             framer.take(inbox, handle)
         } else {
             framer.end()
