@@ -8,6 +8,7 @@ use crate::proto::error::Cause;
 use ringferry_runtime::net::{Mode, Pipe, Receiver, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed};
 use ringferry_runtime::{Chunk, Group, Handle};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub struct Source<'a> {
     pub alarm: &'a mut Alarm,
     /// How long nothing may move.
     pub idle: Duration,
+    /// Set once something has come. Until then nothing is spliced, since that would not set it.
+    pub has_moved: &'a Cell<bool>,
 }
 
 /// A body of at most this many bytes follows its head within one buffer: a copy of it costs less than a second entry of
@@ -54,12 +57,14 @@ pub async fn copy(
 
 /// Relays what has not come with the head.
 async fn rest(source: &mut Source<'_>, framer: &mut Framer, sink: &Stream, handle: &Handle) -> Result<(), RelayError> {
-    let Source { inbox, receiver, stream, alarm, idle } = source;
+    let Source { inbox, receiver, stream, alarm, idle, has_moved } = source;
     let idle = *idle;
     while !framer.is_done() {
         // What is in the inbox by now is half a line, and has been looked at: more has to come first.
         let mut came = false;
-        if let Some(left) = framer.unseen() {
+        if has_moved.get()
+            && let Some(left) = framer.unseen()
+        {
             came = !quiet(inbox, receiver, handle).await;
             if !came && let Some(mut pipe) = Pipe::new(handle) {
                 let mut to_go = left;
@@ -73,6 +78,7 @@ async fn rest(source: &mut Source<'_>, framer: &mut Framer, sink: &Stream, handl
             }
         }
         let chunks = if came || receive(inbox, receiver, framer, alarm, idle, handle).await? {
+            has_moved.set(true);
             framer.take(inbox, handle)
         } else {
             framer.end()
