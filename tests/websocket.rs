@@ -1,6 +1,6 @@
 //! Connections that switch to another protocol become tunnels.
 
-use crate::support::{Exchange, Gate, Origin, Proxy, WAIT, default_site};
+use crate::support::{Exchange, Gate, Origin, Proxy, WAIT, default_site, ok};
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -130,6 +130,15 @@ fn each_direction_ends_by_itself() {
     assert_eq!(client.rest().unwrap(), b"over");
     client.send("last words").finish();
     assert_eq!(told.recv_timeout(WAIT).unwrap(), b"last words");
+}
+
+#[test]
+fn an_upgrade_with_a_body_is_an_ordinary_request() {
+    let origin = Origin::answering(|request| ok([request.field("upgrade").unwrap_or("-"), &request.text()].concat()));
+    let proxy = Proxy::to(&origin);
+    let mut client = proxy.connect();
+    assert_eq!(client.send(format!("{UPGRADE}Content-Length: 4\r\n\r\nbody")).response().text(), "-body");
+    assert_eq!(client.send(format!("{UPGRADE}Content-Length: 0\r\n\r\n")).response().text(), "raw");
 }
 
 #[test]
