@@ -107,7 +107,9 @@ pub(super) async fn transfer(
             Ok(After::Tunnel(Joined::new(connection, attempt, idle)))
         }
         Err(error) => {
-            let only_stale = reused && error.cause == Cause::Closed;
+            // The end of a kept connection may cross the request, and is a reset then.
+            let only_stale =
+                reused && error.stage == Stage::ResponseHead && matches!(error.cause, Cause::Closed | Cause::Io);
             if error.side == Side::Upstream && !only_stale {
                 attempt.failed(error.label(), state);
             }
