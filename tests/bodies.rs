@@ -2,6 +2,7 @@
 
 use crate::support::{
     Framing, Gate, Origin, Pattern, PatternCheck, Proxy, WAIT, Wire, answer, default_site, ok, site_of_routes,
+    wait_until,
 };
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
@@ -145,6 +146,44 @@ fn a_slow_reader_gets_all_and_holds_up_nobody() {
     let mut check = PatternCheck::new(16 * MIB);
     slow.copy_body(head.response_framing("GET"), &mut check).unwrap();
     check.expect_whole();
+}
+
+#[test]
+fn a_reader_that_is_slow_is_not_taken_for_one_that_has_stopped() {
+    let origin = download_origin();
+    let proxy = Proxy::start(&format!("{}[timeouts]\nbody_idle = \"1s\"\n", default_site(&origin)));
+    let length = 32 * MIB;
+    for target in [format!("/{length}"), format!("/{length}/chunked")] {
+        let mut slow = proxy.connect();
+        slow.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let head = slow.head();
+        let mut paced = Paced { check: PatternCheck::new(length), rests: 70 };
+        slow.copy_body(head.response_framing("GET"), &mut paced).unwrap_or_else(|error| panic!("{target}: {error}"));
+        paced.check.expect_whole();
+    }
+    let mut stopped = proxy.connect();
+    stopped.send(format!("GET /{length} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    wait_until("the one that has stopped is given up", || proxy.status()["totals"]["exchanges"] == 0);
+}
+
+/// Rests before each of its first pieces.
+struct Paced {
+    check: PatternCheck,
+    rests: u32,
+}
+
+impl io::Write for Paced {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.rests > 0 {
+            self.rests -= 1;
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        self.check.write(&bytes[..bytes.len().min(8192)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]

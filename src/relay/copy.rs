@@ -3,6 +3,7 @@
 use super::error::RelayError;
 use super::framer::{Chunks, Framer};
 use super::inbox::Inbox;
+use super::patience::while_taken;
 use super::splice::{Ended, splice};
 use crate::proto::error::Cause;
 use ringferry_runtime::net::{Mode, Pipe, Receiver, Stream};
@@ -134,8 +135,7 @@ pub async fn send(
         give_back(chunks, handle);
         return Ok(());
     }
-    alarm.set(idle);
-    match alarm.guard(sink.send_all(chunks)).await {
+    match while_taken(sink.send_all(chunks), sink, alarm, idle).await {
         Ok((result, chunks)) => {
             give_back(chunks, handle);
             result.map_err(|error| RelayError::sending(&error))
