@@ -38,9 +38,17 @@ pub(super) struct Failed {
 /// How far the request has gone up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Upload {
+    /// The client waits to be told to send the body.
+    Asking,
     Running,
     Ended,
     Failed,
+}
+
+impl Upload {
+    fn goes_on(self) -> bool {
+        matches!(self, Upload::Asking | Upload::Running)
+    }
 }
 
 /// What came down.
@@ -100,7 +108,9 @@ pub(super) async fn transfer(
             Ok(After::Tunnel(Joined::new(connection, attempt, idle)))
         }
         Err(error) => {
-            let only_stale = reused && error.cause == Cause::Closed;
+            // The end of a kept connection may cross the request, and is a reset then.
+            let only_stale =
+                reused && error.stage == Stage::ResponseHead && matches!(error.cause, Cause::Closed | Cause::Io);
             if error.side == Side::Upstream && !only_stale {
                 attempt.failed(error.label(), state);
             }
@@ -122,29 +132,32 @@ async fn both_ways(
 ) -> (Result<Down, Error>, Upload) {
     let Client { stream: sink, inbox, receiver, alarm, .. } = client;
     let idle = plan.view.snapshot.config.timeouts.body_idle;
+    let has_moved = Cell::new(!inbox.is_empty());
     // While the request's body is not received, whether the client is still there is looked at.
     let (source, mut watched) = match plan.has_body {
-        true => (Some(Source { inbox, receiver, stream: sink, alarm, idle }), None),
+        true => (Some(Source { inbox, receiver, stream: sink, alarm, idle, has_moved: &has_moved }), None),
         // One that closes after this needs no receive for it: it would only have to be cancelled.
         false => (None, Some(receiver).filter(|_| plan.stays)),
     };
     let server = connection.stream.clone();
-    let state = Cell::new(Upload::Running);
+    let is_asking = plan.expects_continue && !has_moved.get();
+    let state = Cell::new(if is_asking { Upload::Asking } else { Upload::Running });
     let has_body = plan.has_body;
     let mut skip = !has_body;
     let mut up = pin!(upload(cx, plan, source, body, &server));
     let mut down = pin!(download(cx, plan, sink, connection, &state, begun, meter));
     // The end of a small send is of no interest before the response comes: looking at it only then saves a wake.
     let outcome = poll_fn(|task| {
-        if state.get() == Upload::Running
-            && !skip
-            && let Poll::Ready((ended, receiver)) = up.as_mut().poll(task)
-        {
-            watched = watched.take().or(receiver);
-            state.set(if ended.is_ok() { Upload::Ended } else { Upload::Failed });
-            // The request will never be whole. A server that has stopped reading may still have answered.
-            if let Err(RelayError::Source(cause)) = ended {
-                return Poll::Ready(Err(Error::downstream(Stage::Request, cause)));
+        if state.get().goes_on() && !skip {
+            if let Poll::Ready((ended, receiver)) = up.as_mut().poll(task) {
+                watched = watched.take().or(receiver);
+                state.set(if ended.is_ok() { Upload::Ended } else { Upload::Failed });
+                // The request will never be whole. A server that has stopped reading may still have answered.
+                if let Err(RelayError::Source(cause)) = ended {
+                    return Poll::Ready(Err(Error::downstream(Stage::Request, cause)));
+                }
+            } else if has_moved.get() {
+                state.set(Upload::Running);
             }
         }
         skip = false;
@@ -157,9 +170,7 @@ async fn both_ways(
         }
     })
     .await;
-    if matches!(&outcome, Ok(Down::Whole(response)) if response.client_stays || !has_body)
-        && state.get() == Upload::Running
-    {
+    if matches!(&outcome, Ok(Down::Whole(response)) if response.client_stays || !has_body) && state.get().goes_on() {
         state.set(if up.await.0.is_ok() { Upload::Ended } else { Upload::Failed });
     }
     (outcome, state.get())
@@ -182,8 +193,8 @@ fn upload<'s>(
     let mut head = plan.head.take();
     let alone = source.is_none().then(|| server.send_all([head.take().map(Chunk::from), None, None]));
     async move {
-        if let Some(Source { inbox, receiver, stream, alarm, idle }) = source {
-            let source = Source { inbox, receiver, stream, alarm, idle };
+        if let Some(Source { inbox, receiver, stream, alarm, idle, has_moved }) = source {
+            let source = Source { inbox, receiver, stream, alarm, idle, has_moved };
             let sent = Box::pin(copy(source, body, server, &mut head, &cx.handle)).await;
             receiver.set_mode(Mode::Once(Group::Head));
             return (sent, Some(receiver));
@@ -219,7 +230,7 @@ async fn download(
     begun.ends_by_close.set(response.ends_by_close);
     let mut head = Some(std::mem::take(&mut response.head));
     let Connection { inbox, receiver, stream, alarm, .. } = connection;
-    let source = Source { inbox, receiver, stream, alarm, idle };
+    let source = Source { inbox, receiver, stream, alarm, idle, has_moved: &Cell::new(true) };
     let relayed = copy(source, &mut response.framer, sink, &mut head, &cx.handle).await;
     meter.bytes_out = response.framer.bytes();
     begun.response.set(head.is_none());
@@ -290,11 +301,14 @@ async fn receive_head(
         if let Poll::Ready(received) = connection.receiver.poll_recv(task) {
             return Poll::Ready(Ok(received));
         }
-        // The server's time runs from when it has the request, or is asked whether it wants the body.
-        if !is_set && (!plan.has_body || plan.expects_continue || upload.get() != Upload::Running) {
-            connection.alarm.set(first_byte);
-            is_set = true;
+        // The server's time runs from when it has the request, and while it is asked whether it wants the body.
+        let is_its_turn = !plan.has_body || upload.get() != Upload::Running;
+        match is_its_turn {
+            true if !is_set => connection.alarm.set(first_byte),
+            false if is_set => connection.alarm.clear(),
+            _ => {}
         }
+        is_set = is_its_turn;
         connection.alarm.poll_elapsed(task).map(Err)
     })
     .await;

@@ -226,6 +226,10 @@ impl Kernel {
         socket::local(fd)
     }
 
+    pub(crate) fn acknowledged(&self, fd: RawDescriptor) -> Option<u64> {
+        socket::acknowledged(fd)
+    }
+
     pub(crate) fn pipe(&mut self) -> io::Result<PipeEnds> {
         pipe::pipe()
     }

@@ -82,6 +82,12 @@ impl Stream {
         op::ready(&self.descriptor, WRITABLE).await.map(drop)
     }
 
+    /// How many bytes the other end has acknowledged so far: whether it takes anything of a send that is not done yet.
+    /// `None` where that is not known, as for a unix socket.
+    pub fn acknowledged(&self) -> Option<u64> {
+        self.descriptor.handle().kernel().acknowledged(self.descriptor.raw())
+    }
+
     pub(super) fn raw(&self) -> RawDescriptor {
         self.descriptor.raw()
     }
