@@ -1,7 +1,8 @@
 //! The `ringferry` program.
 #![forbid(unsafe_code)]
 
-// Figures beside the system's allocator: ARCHITECTURE.md, "The binary".
+// Off by default; figures beside the system's allocator: ARCHITECTURE.md, "The binary".
+#[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

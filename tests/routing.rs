@@ -74,15 +74,31 @@ fn the_longest_prefix_of_whole_segments_wins() {
 fn the_path_is_forwarded_as_received_or_refused_where_it_means_two_routes() {
     let (root, admin) = (Origin::named("root"), Origin::named("admin"));
     let proxy = Proxy::start(&site_of_routes("a.test", &[("/", "", &root), ("/admin/", "", &admin)]));
-    for target in ["/a%2Fb", "/a%2fb?q=%41&%zz", "/a//b", "/%7Euser", "/x/./y", "/admin/%61"] {
+    for target in ["/a%2Fb", "/a%2fb?q=%41&%zz", "/a//b", "/%7Euser", "/x/./y", "/admin/%61", "/%61dmin/"] {
         let response = proxy.get("a.test", target);
         assert_eq!(response.status(), 200, "{target}");
         let origin = if response.text() == "root" { &root } else { &admin };
         assert_eq!(origin.request().target(), target);
     }
-    for target in ["/%61dmin/", "/x/../admin/", "//admin/", "/admin/../x", "/x/%2e%2e/admin/secret"] {
+    for target in ["/%2Fadmin/", "/x/../admin/", "//admin/", "/admin/../x", "/x/%2e%2e/admin/secret"] {
         assert_eq!(proxy.get("a.test", target).status(), 400, "{target}");
     }
+}
+
+#[test]
+fn a_route_is_reached_by_the_encoding_of_its_path() {
+    let (root, files, umlaut) = (Origin::named("root"), Origin::named("files"), Origin::named("umlaut"));
+    let routes = [("/", "", &root), ("/my files", "strip_prefix = true", &files), ("/ü", "", &umlaut)];
+    let proxy = Proxy::start(&site_of_routes("a.test", &routes));
+    let check = |target: &str, origin: &Origin, expect: &str| {
+        assert_eq!(proxy.get("a.test", target).status(), 200, "{target}");
+        assert_eq!(origin.request().target(), expect, "{target}");
+    };
+    check("/my%20files/a%20b?c%20d", &files, "/a%20b?c%20d");
+    check("/%6dy%20files", &files, "/");
+    check("/%C3%BC", &umlaut, "/%C3%BC");
+    check("/%c3%bc/x", &umlaut, "/%c3%bc/x");
+    check("/my%20file", &root, "/my%20file");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Connections that switch to another protocol become tunnels.
 
 use crate::support::{Exchange, Gate, Origin, Proxy, WAIT, default_site, ok};
-use std::io;
-use std::net::TcpStream;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 use tungstenite::{Message, WebSocket};
@@ -139,6 +139,37 @@ fn an_upgrade_with_a_body_is_an_ordinary_request() {
     let mut client = proxy.connect();
     assert_eq!(client.send(format!("{UPGRADE}Content-Length: 4\r\n\r\nbody")).response().text(), "-body");
     assert_eq!(client.send(format!("{UPGRADE}Content-Length: 0\r\n\r\n")).response().text(), "raw");
+}
+
+#[test]
+fn a_tunnel_changes_no_byte_however_they_are_cut() {
+    let origin = switching(|exchange| {
+        let mut stream = exchange.wire.stream().try_clone()?;
+        let mut piece = [0; 777];
+        loop {
+            match stream.read(&mut piece)? {
+                0 => return Ok(()),
+                length => exchange.send(&piece[..length])?,
+            };
+        }
+    });
+    let proxy = Proxy::to(&origin);
+    let mut client = proxy.connect();
+    assert_eq!(client.send(format!("{UPGRADE}\r\n")).response().status(), 101);
+    let next = |state: &u64| Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+    let bytes: Vec<u8> =
+        std::iter::successors(Some(1_u64), next).map(|state| (state >> 56) as u8).take(500_000).collect();
+    let mut stream = client.stream().try_clone().unwrap();
+    let echoed = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Byte by byte, then in pieces that are cut nowhere in particular.
+            let (slow, fast) = bytes.split_at(2000);
+            slow.chunks(1).chain(fast.chunks(4099)).for_each(|piece| stream.write_all(piece).unwrap());
+            stream.shutdown(Shutdown::Write).unwrap();
+        });
+        client.rest().unwrap()
+    });
+    assert!(echoed == bytes, "{} of {} bytes, or others", echoed.len(), bytes.len());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use ringferry_parser::h1::{
     FieldSlots, Fields, HeadError, HeadLimits, Known, Method, Parsed, Version, request, response,
 };
 use ringferry_parser::host::{self, Authority, HOST_BYTES_MAX};
-use ringferry_parser::path;
+use ringferry_parser::path::{self, Path};
 
 /// Small enough for short inputs to reach them.
 const LIMITS: HeadLimits = HeadLimits { bytes: 512, fields: 12 };
@@ -82,9 +82,22 @@ pub(crate) fn host_path(data: &[u8]) {
         assert_eq!(host::normalize(once, &mut second), once);
         assert_eq!(Authority::parse(once.as_bytes()).map(|again| again.host), Ok(once));
     }
-    let mut scratch = Vec::new();
+    let mut scratch = path::Scratch::default();
     let Ok(raw) = str::from_utf8(data) else { return };
-    if let Ok(once) = path::normalize(raw, &mut scratch) {
+    if let Ok(Path { decoded, normal: once, .. }) = Path::read(raw, &mut scratch) {
+        let separators = |path: &[u8]| path.iter().filter(|byte| matches!(byte, b'/' | b'\\')).count();
+        assert_eq!(separators(decoded), separators(data), "{raw:?}");
+        let lower = raw.to_ascii_lowercase();
+        if let Ok(decoded) = str::from_utf8(decoded)
+            && !["%2f", "%5c"].iter().any(|separator| lower.contains(separator))
+        {
+            assert_eq!(path::strip_prefix(data, decoded), Some(&b""[..]), "{raw:?}");
+        }
+        if let Ok(once) = str::from_utf8(once)
+            && !once.contains('%')
+        {
+            assert_eq!(path::normalize(once, &mut Vec::new()), Ok(once.as_bytes()), "{raw:?}");
+        }
         assert_eq!(once.first(), Some(&b'/'), "{raw:?}");
         assert!(once.len() <= raw.len(), "{raw:?}");
         let mut segments = once[1..].split(|&byte| byte == b'/').rev();

@@ -7,7 +7,7 @@ use super::{Exit, ExplainArgs, complain, say, source};
 use crate::model::{Action, Balance, Config, HashKey, ListenerId, Route, RouteId, Server};
 use crate::route::{self, Explanation, NoRoute, Table, Verdict};
 use ringferry_parser::host::{self, Authority};
-use ringferry_parser::path::{self, Suspicious};
+use ringferry_parser::path::{Path, Scratch, Suspicious};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -30,10 +30,10 @@ pub(super) fn explain(args: ExplainArgs) -> Exit {
 /// Several addresses may have the port; the one where a site answers says most, then the one that has the host.
 fn explanation(config: &Config, url: &str) -> Result<Explanation, String> {
     let asked = Asked::parse(url)?;
-    let mut scratch = Vec::new();
-    let path = path::normalize(&asked.path, &mut scratch).map_err(|why| format!("{url}: {}", refused(why)))?;
+    let mut scratch = Scratch::default();
+    let path = Path::read(&asked.path, &mut scratch).map_err(|why| format!("{url}: {}", refused(why)))?;
     let table = Table::build(config);
-    let explain = |listener| route::explain(&table, config, listener, &asked.host, asked.path.as_bytes(), path);
+    let explain = |listener| route::explain(&table, config, listener, &asked.host, &path);
     let explanations = asked.listeners(config).into_iter().map(explain);
     let best = explanations.min_by_key(|explanation| match explanation.outcome {
         Ok(_) => 0,

@@ -123,24 +123,32 @@ async fn receive(
 /// What fits a small buffer does not take a large one.
 const SMALL: usize = 4096;
 
-/// Sends `chunks`, if there is anything in them.
-pub async fn send(
+/// Sends `chunks`, if there is anything in them. They are on their way before this is polled, so that nothing has to
+/// hold them meanwhile.
+pub fn send<'a>(
     chunks: Chunks,
-    sink: &Stream,
-    alarm: &mut Alarm,
+    sink: &'a Stream,
+    alarm: &'a mut Alarm,
     idle: Duration,
-    handle: &Handle,
-) -> Result<(), RelayError> {
-    if chunks.iter().flatten().all(|chunk| chunk.is_empty()) {
+    handle: &'a Handle,
+) -> impl Future<Output = Result<(), RelayError>> + use<'a> {
+    let sending = if chunks.iter().flatten().all(|chunk| chunk.is_empty()) {
         give_back(chunks, handle);
-        return Ok(());
-    }
-    match while_taken(sink.send_all(chunks), sink, alarm, idle).await {
-        Ok((result, chunks)) => {
-            give_back(chunks, handle);
-            result.map_err(|error| RelayError::sending(&error))
+        None
+    } else {
+        Some(while_taken(sink.send_all(chunks), sink, alarm, idle))
+    };
+    async move {
+        match sending {
+            None => Ok(()),
+            Some(sending) => match sending.await {
+                Ok((result, chunks)) => {
+                    give_back(chunks, handle);
+                    result.map_err(|error| RelayError::sending(&error))
+                }
+                Err(Elapsed) => Err(RelayError::Sink(Cause::TimedOut)),
+            },
         }
-        Err(Elapsed) => Err(RelayError::Sink(Cause::TimedOut)),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::table::{Found, NoRoute, Table};
 use crate::model::{Config, ListenerId, RouteId, SiteId};
+use ringferry_parser::path::Path;
 use std::fmt;
 
 /// What answers a request, and why everything else does not.
@@ -57,15 +58,8 @@ pub enum Verdict {
 }
 
 /// Explains the answer of [`Table::find_agreeing`] for the same arguments. `table` was built from `config`.
-pub fn explain(
-    table: &Table,
-    config: &Config,
-    listener: ListenerId,
-    host: &str,
-    as_received: &[u8],
-    normalised: &[u8],
-) -> Explanation {
-    let outcome = table.find_agreeing(listener, host, as_received, normalised);
+pub fn explain(table: &Table, config: &Config, listener: ListenerId, host: &str, path: &Path<'_>) -> Explanation {
+    let outcome = table.find_agreeing(listener, host, path);
     let here: Vec<SiteId> = table.sites(listener, host).collect();
     let elsewhere: Vec<SiteId> =
         (0..config.listeners.len() as u32).map(ListenerId).flat_map(|other| table.sites(other, host)).collect();
@@ -76,8 +70,8 @@ pub fn explain(
             candidates.push(Candidate { site: id, name: site.name.clone(), route, verdict });
         };
         if here.first() == Some(&id) {
-            let raw_choice = table.routes(id, as_received).last();
-            let matching: Vec<RouteId> = table.routes(id, normalised).collect();
+            let raw_choice = table.routes(id, path.decoded).last();
+            let matching: Vec<RouteId> = table.routes(id, path.normal).collect();
             for route in site.route_ids() {
                 let by_normal_form = matching.last() == Some(&route);
                 let verdict = match outcome {
@@ -100,8 +94,8 @@ pub fn explain(
     Explanation {
         listener: config.listeners[listener.index()].address.to_string(),
         host: host.to_owned(),
-        path: String::from_utf8_lossy(as_received).into_owned(),
-        normalised: String::from_utf8_lossy(normalised).into_owned(),
+        path: path.raw.to_owned(),
+        normalised: String::from_utf8_lossy(path.normal).into_owned(),
         outcome,
         candidates,
     }

@@ -2,7 +2,7 @@
 //!
 //! A [`Table`] is compiled once from a configuration and never changes. A lookup costs as much as the host has labels
 //! and the path has segments, however many sites there are, and allocates nothing. What a route does is not known
-//! here, nor how a path is normalised: both come from outside.
+//! here, nor how a path is read: both come from outside.
 
 mod explain;
 mod host;

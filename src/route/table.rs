@@ -3,6 +3,7 @@
 use super::host::Hosts;
 use super::path::Paths;
 use crate::model::{Config, ListenerId, RouteId, SiteId};
+use ringferry_parser::path::Path;
 
 /// What answers a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,18 +63,12 @@ impl Table {
         Ok(Found { site, route })
     }
 
-    /// As [`find`](Table::find), and the path as the client sent it must choose the same route: those bytes are what
-    /// the server gets, and what it may read differently.
-    pub fn find_agreeing(
-        &self,
-        listener: ListenerId,
-        host: &str,
-        as_received: &[u8],
-        normalised: &[u8],
-    ) -> Result<Found, NoRoute> {
+    /// As [`find`](Table::find), and both readings of the path must choose the same route: the server gets the bytes
+    /// that the client sent, and may read them either way.
+    pub fn find_agreeing(&self, listener: ListenerId, host: &str, path: &Path<'_>) -> Result<Found, NoRoute> {
         let site = self.sites(listener, host).next().ok_or(NoRoute::Host)?;
-        let route = self.routes(site, normalised).last();
-        if as_received != normalised && self.routes(site, as_received).last() != route {
+        let route = self.routes(site, path.normal).last();
+        if path.decoded != path.normal && self.routes(site, path.decoded).last() != route {
             return Err(NoRoute::Ambiguous);
         }
         Ok(Found { site, route: route.ok_or(NoRoute::Path)? })

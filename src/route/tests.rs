@@ -1,5 +1,6 @@
-use super::{Candidate, Found, NoRoute, Table, Verdict, explain};
+use super::{Candidate, Explanation, Found, NoRoute, Table, Verdict, explain};
 use crate::model::{Action, Config, HostPattern, Listener, ListenerId, PoolId, Rng, Route, RouteId, Site, SiteId};
+use ringferry_parser::path::{Path, Scratch};
 
 /// Builds a configuration from lines `listeners | hosts | paths`, one line a site, each field separated by spaces.
 fn config(sites: &str) -> Config {
@@ -145,21 +146,28 @@ fn a_site_answers_on_its_listeners_only() {
 #[test]
 fn both_views_of_the_path_choose_one_route() {
     #[track_caller]
-    fn check(as_received: &str, normalised: &str, expect: &str) {
-        let config = config("0 | a | /open /open/admin\n0 | b | /");
-        let table = Table::build(&config);
-        let outcome = table.find_agreeing(ListenerId(0), "a", as_received.as_bytes(), normalised.as_bytes());
-        assert_eq!(name(&config, outcome), expect, "{as_received} {normalised}");
+    fn check(path: &str, expect: &str) {
+        let config = config("0 | a | /open /open/admin /myü\n0 | b | /");
+        let mut scratch = Scratch::default();
+        let read = Path::read(path, &mut scratch).unwrap();
+        let outcome = Table::build(&config).find_agreeing(ListenerId(0), "a", &read);
+        assert_eq!(name(&config, outcome), expect, "{path}");
     }
-    check("/open/x", "/open/x", "a /open");
-    check("/open/%78", "/open/x", "a /open");
-    check("/open/%2e%2e/open/x", "/open/x", "a /open");
-    check("/open/admin/../x", "/open/x", "Ambiguous");
-    check("/open/%61dmin", "/open/admin", "Ambiguous");
-    check("/%6fpen", "/open", "Ambiguous");
-    check("/open/../x", "/x", "Ambiguous");
-    check("/y/../x", "/x", "Path");
-    check("/x", "/x", "Path");
+    check("/open/x", "a /open");
+    check("/open/%78", "a /open");
+    check("/open/%2e%2e/open/x", "a /open");
+    check("/open/%61dmin", "a /open/admin");
+    check("/%6fpen", "a /open");
+    check("/my%c3%bc/x", "a /myü");
+    check("/open/admin/../x", "Ambiguous");
+    check("/open/%2Fadmin", "Ambiguous");
+    check("/open%2Fadmin", "Ambiguous");
+    check("/open/x%5c..%5cadmin", "Ambiguous");
+    check("/open/x/%2e%2e/admin", "Ambiguous");
+    check("/open/../x", "Ambiguous");
+    check("/open/%252Fadmin", "a /open");
+    check("/y/../x", "Path");
+    check("/x", "Path");
 }
 
 #[test]
@@ -169,6 +177,10 @@ fn a_host_of_thousands_of_labels_is_cut_to_what_a_wildcard_can_match() {
     let long = "a.".repeat(30_000);
     assert_eq!(name(&config, table.find(ListenerId(0), &format!("{long}example.com"), b"/")), "*.example.com /");
     assert_eq!(name(&config, table.find(ListenerId(0), &long, b"/")), "Host");
+}
+
+fn explained(table: &Table, config: &Config, listener: ListenerId, host: &str, path: &str) -> Explanation {
+    explain(table, config, listener, host, &Path::read(path, &mut Scratch::default()).unwrap())
 }
 
 #[test]
@@ -181,9 +193,7 @@ fn an_explanation_names_the_winner_and_why_the_others_lost() {
          1   | a.example.com *.com | /",
     );
     let table = Table::build(&config);
-    let explain = |listener, host, path: &str| {
-        explain(&table, &config, ListenerId(listener), host, path.as_bytes(), path.as_bytes())
-    };
+    let explain = |listener, host, path| explained(&table, &config, ListenerId(listener), host, path);
     let explanation = explain(0, "a.example.com", "/blog/y");
     assert_eq!(name(&config, explanation.outcome), "a.example.com /blog");
     assert_eq!(
@@ -221,18 +231,15 @@ fn an_explanation_names_the_winner_and_why_the_others_lost() {
 #[test]
 fn an_explanation_of_an_ambiguous_path_names_both_choices() {
     #[track_caller]
-    fn check(as_received: &str, normalised: &str, expect: &str) {
+    fn check(path: &str, expect: &str) {
         let config = config("0 | a | /open /open/admin /other");
-        let table = Table::build(&config);
-        let explained =
-            explain(&table, &config, ListenerId(0), "a", as_received.as_bytes(), normalised.as_bytes()).to_string();
+        let explained = explained(&Table::build(&config), &config, ListenerId(0), "a", path).to_string();
         assert_eq!(explained.lines().map(str::trim).collect::<Vec<_>>(), expect.lines().collect::<Vec<_>>());
     }
-    let (a, b) = ("a/open/%61dmin on 0.0.0.0:80", "a/open/../x on 0.0.0.0:80");
+    let (a, b) = ("a/open/%2Fadmin on 0.0.0.0:80", "a/open/../x on 0.0.0.0:80");
     let no_route = "no route: the path as sent and its normal form choose different routes (400)";
     check(
-        "/open/%61dmin",
-        "/open/admin",
+        "/open/%2Fadmin",
         &format!(
             "{a}\nin normal form: /open/admin\n{no_route}\nsite a, route /open: the path as sent chooses it\n\
              site a, route /open/admin: the normal form of the path chooses it\nsite a, route /other: another path"
@@ -240,16 +247,14 @@ fn an_explanation_of_an_ambiguous_path_names_both_choices() {
     );
     check(
         "/open/../x",
-        "/x",
         &format!(
             "{b}\nin normal form: /x\n{no_route}\nsite a, route /open: the path as sent chooses it\n\
              site a, route /open/admin: another path\nsite a, route /other: another path"
         ),
     );
     check(
-        "/open/%78",
-        "/open/x",
-        "a/open/%78 on 0.0.0.0:80\nin normal form: /open/x\nsite a, route /open: answers\n\
+        "/%6Fpen/%78",
+        "a/%6Fpen/%78 on 0.0.0.0:80\nin normal form: /open/x\nsite a, route /open: answers\n\
          site a, route /open/admin: another path\nsite a, route /other: another path",
     );
 }
@@ -266,7 +271,7 @@ fn the_table_answers_as_a_search_through_all_sites_would() {
             let path = format!("/{}{}", random_name(&mut rng, "/", 4), ["", "/"][rng.below(2) as usize]);
             let expect = search(&config, listener, &host, &path);
             assert_eq!(table.find(listener, &host, path.as_bytes()), expect, "seed {seed}: {listener:?} {host}{path}");
-            let explained = explain(&table, &config, listener, &host, path.as_bytes(), path.as_bytes());
+            let explained = explained(&table, &config, listener, &host, &path);
             let winner = explained.candidates.iter().find(|c| c.verdict == Verdict::Wins);
             assert_eq!(winner.and_then(|c| c.route.as_ref()).map(|r| r.0), expect.ok().map(|found| found.route));
         }

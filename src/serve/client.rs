@@ -4,6 +4,7 @@ use super::context::Context;
 use crate::proto::error::{Cause, Error, Stage};
 use crate::proto::headers::AddressText;
 use crate::relay::Inbox;
+use ringferry_runtime::Group;
 use ringferry_runtime::net::{Mode, Receiver, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed, Instant};
 use std::net::{IpAddr, Shutdown};
@@ -21,12 +22,14 @@ pub(super) struct Client {
     pub(super) address: IpAddr,
     /// [`Bound::key`](crate::snapshot::Bound::key) of the listener that it came through.
     pub(super) listener: u64,
+    /// Its last request had a large body: the next one will, too.
+    pub(super) bulky: bool,
 }
 
 impl Client {
     pub(super) fn new(cx: &Context, stream: Stream, address: IpAddr, listener: u64) -> Client {
         let receiver = stream.receiver(Mode::Stream);
-        Client { receiver, stream, inbox: Inbox::Empty, alarm: Alarm::new(&cx.handle), address, listener }
+        Client { receiver, stream, inbox: Inbox::Empty, alarm: Alarm::new(&cx.handle), address, listener, bulky: false }
     }
 
     /// The peer's address as text.
@@ -40,7 +43,7 @@ impl Client {
         if self.inbox.is_empty() {
             let view = cx.view();
             let timeouts = &view.snapshot.config.timeouts;
-            self.receiver.set_mode(Mode::Stream);
+            self.receiver.set_mode(if is_fresh { Mode::Once(Group::Head) } else { self.head_mode() });
             self.alarm.set(if is_fresh { timeouts.head } else { timeouts.idle });
         }
         std::future::poll_fn(move |task| {
@@ -58,6 +61,11 @@ impl Client {
             }
             Poll::Pending
         })
+    }
+
+    /// How to wait for a head. A stream of receives costs less, but would fill small buffers with the body behind it.
+    pub(super) fn head_mode(&self) -> Mode {
+        if self.bulky { Mode::Once(Group::Head) } else { Mode::Stream }
     }
 
     /// Receives more of a head until `deadline`; returns when another look at it is worth while.

@@ -12,7 +12,8 @@ use crate::route::{Found, NoRoute};
 use ringferry_parser::h1::{
     FieldSlots, Fields, HeadLimits, Known, Method, Parsed, RequestBody, RequestHead, Target, Version, request,
 };
-use ringferry_parser::{host, path};
+use ringferry_parser::host;
+use ringferry_parser::path::{self, Path};
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -192,10 +193,9 @@ fn route(view: &View, listener: ListenerId, head: &RequestHead<'_, '_>) -> Resul
     let host = head.host.map_or("", |authority| authority.host);
     let host = host::normalize(host, &mut host_scratch);
     // For `OPTIONS *` and a target without a path this is the slash: they ask about the site as a whole.
-    let received = head.target.path();
-    let mut path_scratch = Vec::new();
-    let normal = path::normalize(received, &mut path_scratch).map_err(|_| Cause::AmbiguousPath)?;
-    view.snapshot.table.find_agreeing(listener, host, received.as_bytes(), normal).map_err(|none| match none {
+    let mut path_scratch = path::Scratch::default();
+    let path = Path::read(head.target.path(), &mut path_scratch).map_err(|_| Cause::AmbiguousPath)?;
+    view.snapshot.table.find_agreeing(listener, host, &path).map_err(|none| match none {
         NoRoute::Host => Cause::UnknownHost,
         NoRoute::Path => Cause::NoRoute,
         NoRoute::Ambiguous => Cause::AmbiguousPath,

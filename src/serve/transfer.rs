@@ -12,16 +12,16 @@ use crate::proto::h1::INTERIMS_MAX;
 use crate::relay::{Framer, RelayError, Source, copy, send};
 use crate::snapshot::SnapshotPool;
 use crate::upstream::{Connection, Upstream};
-use ringferry_runtime::Chunk;
 use ringferry_runtime::net::{Mode, Receiver, Stream};
 use ringferry_runtime::time::Elapsed;
+use ringferry_runtime::{Chunk, Group};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-/// A response with a larger body does not fit one small buffer.
+/// A message with a larger body does not fit one small buffer.
 const BULKY_BYTES: u64 = 3072;
 
 /// A try that failed.
@@ -82,6 +82,7 @@ pub(super) async fn transfer(
     let mut body = Framer::request(plan.body, plan.config().max_body);
     let (outcome, upload) = both_ways(cx, client, plan, &mut connection, &mut body, &begun, meter).await;
     meter.bytes_in = body.bytes();
+    client.bulky = body.bytes() > BULKY_BYTES;
     match outcome {
         Ok(Down::Whole(response)) => {
             if response.status >= 500 {
@@ -135,7 +136,8 @@ async fn both_ways(
     // While the request's body is not received, whether the client is still there is looked at.
     let (source, mut watched) = match plan.has_body {
         true => (Some(Source { inbox, receiver, stream: sink, alarm, idle, has_moved: &has_moved }), None),
-        false => (None, Some(receiver)),
+        // One that closes after this needs no receive for it: it would only have to be cancelled.
+        false => (None, Some(receiver).filter(|_| plan.stays)),
     };
     let server = connection.stream.clone();
     let is_asking = plan.expects_continue && !has_moved.get();
@@ -194,7 +196,7 @@ fn upload<'s>(
         if let Some(Source { inbox, receiver, stream, alarm, idle, has_moved }) = source {
             let source = Source { inbox, receiver, stream, alarm, idle, has_moved };
             let sent = Box::pin(copy(source, body, server, &mut head, &cx.handle)).await;
-            receiver.set_mode(Mode::Stream);
+            receiver.set_mode(Mode::Once(Group::Head));
             return (sent, Some(receiver));
         }
         let Some(alone) = alone else { return (Ok(()), None) };

@@ -102,7 +102,13 @@ fn decimal(value: &[u8]) -> Option<u64> {
 }
 
 fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+    !text.is_empty() && token_len(text) == text.len()
+}
+
+/// How much of the beginning is made of the bytes of tokens.
+pub(super) fn token_len(text: &[u8]) -> usize {
+    let is_tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    text.iter().position(|byte| !is_tchar(byte)).unwrap_or(text.len())
 }
 
 #[cfg(test)]

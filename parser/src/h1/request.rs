@@ -1,6 +1,6 @@
 //! Request heads, from the request line to the blank line.
 
-use super::body::Declared;
+use super::body::{Declared, token_len};
 use super::{
     Bad, Connection, FIELDS_MAX, FieldSlots, Fields, HeadError, HeadLimits, Known, Method, Parsed, RequestBody, Target,
     Version, fields,
@@ -57,7 +57,8 @@ pub fn parse<'s, 'b>(
     let FieldSlots { headers, known } = slots;
     let mut line = httparse::Request::new(&mut []);
     let outcome = line.parse_with_uninit_headers(window, &mut headers[..limits.fields.min(FIELDS_MAX)]);
-    if line.method.map_or(window.len(), str::len) > Method::BYTES_MAX && outcome != Err(httparse::Error::Token) {
+    // However much has come, so that a method that is too long and then breaks off is refused as its beginning was.
+    if line.method.map_or_else(|| token_len(window), str::len) > Method::BYTES_MAX {
         return Err(HeadError::MethodTooLong);
     }
     let len = match outcome {

@@ -40,6 +40,13 @@ impl Mapping {
         self.start
     }
 
+    /// Gives the pages back; the bytes are zero when they are next read. Nobody may rely on what is in them.
+    pub(crate) fn discard(&self) {
+        // SAFETY: the range is ours. Its contents change to zeroes, which are valid bytes; no reference into it exists,
+        // since the caller has no buffer lent out, and the kernel writes into it only within our own calls.
+        unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, libc::MADV_DONTNEED) };
+    }
+
     /// Length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.len

@@ -13,7 +13,7 @@ pub(crate) use chunk::{GATHER_MAX, Gather};
 pub use lent::Lent;
 pub(crate) use pool::Pool;
 pub use ring::Group;
-pub(crate) use ring::{BufferRing, GroupSettings};
+pub(crate) use ring::{BufferRing, GroupSettings, SHRINK_AFTER};
 pub(crate) use starved::Ticket;
 
 #[cfg(test)]

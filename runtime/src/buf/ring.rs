@@ -6,6 +6,7 @@
 use super::Lent;
 use super::memory::Mapping;
 use super::starved::{Starved, Ticket};
+use crate::sys::release_heap;
 use crate::time::Instant;
 use io_uring::types::BufRingEntry;
 use std::cell::{Cell, RefCell};
@@ -57,12 +58,14 @@ pub(crate) struct BufferRing {
     /// How many should be published.
     target: Cell<u16>,
     target_changed: Cell<Instant>,
+    /// More buffers have been touched than a quiet core needs.
+    warm: Cell<bool>,
     tail: Cell<u16>,
     starved: RefCell<Starved>,
 }
 
 /// How long a grown ring waits before it publishes half as many.
-const SHRINK_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const SHRINK_AFTER: Duration = Duration::from_millis(500);
 
 impl BufferRing {
     pub(crate) fn new(settings: GroupSettings) -> io::Result<BufferRing> {
@@ -76,6 +79,7 @@ impl BufferRing {
             published: Cell::new(0),
             target: Cell::new(settings.published),
             target_changed: Cell::default(),
+            warm: Cell::new(false),
             tail: Cell::new(0),
             starved: RefCell::default(),
         })
@@ -132,14 +136,28 @@ impl BufferRing {
         let grown = self.target.get().saturating_mul(2).min(self.settings.count);
         self.target.set(grown);
         self.target_changed.set(now);
+        self.warm.set(true);
     }
 
-    /// Once in a while after a burst: publish fewer again, so that fewer buffers stay warm.
-    pub(crate) fn relax(&self, now: Instant) {
-        if self.target.get() > self.settings.published && now >= self.target_changed.get() + SHRINK_AFTER {
-            self.target.set((self.target.get() / 2).max(self.settings.published));
-            self.target_changed.set(now);
+    /// After a burst, step by step: publish fewer again, and at last give the memory back. Returns whether it has to be
+    /// called again after [`SHRINK_AFTER`]. `settled` tells that no completion waits which may have put bytes into a
+    /// buffer; the caller upholds that.
+    pub(crate) fn relax(&self, now: Instant, settled: bool) -> bool {
+        if !self.warm.get() || now < self.target_changed.get() + SHRINK_AFTER {
+            return self.warm.get();
         }
+        self.target_changed.set(now);
+        if self.target.get() > self.settings.published {
+            self.target.set((self.target.get() / 2).max(self.settings.published));
+            return true;
+        }
+        // A buffer that somebody holds on to keeps the others warm as well, until the next burst has gone.
+        if settled && self.lent() == 0 {
+            self.buffers.discard();
+        }
+        release_heap();
+        self.warm.set(false);
+        false
     }
 
     /// Wakes as many of those who wait for a buffer as could find one now; whether there were any. Before each wait,

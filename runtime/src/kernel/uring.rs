@@ -1,7 +1,7 @@
 //! The kernel behind the seam: one io_uring.
 
 use super::{Completion, Held, KernelError, KernelSettings, Op, Token};
-use crate::buf::{BufferRing, Group, Ticket};
+use crate::buf::{BufferRing, Group, SHRINK_AFTER, Ticket};
 use crate::sys::{Remote, ring, socket};
 use crate::time::Instant;
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
@@ -117,9 +117,10 @@ impl Uring {
     }
 
     pub(super) fn wait(&mut self, timeout: Option<Duration>, now: Instant) {
-        let mut fed = false;
+        let (mut fed, mut warm) = (false, false);
+        let settled = self.batch.is_empty() && self.ring.completion().is_empty();
         for group in &self.groups {
-            group.relax(now);
+            warm |= group.relax(now, settled);
             fed |= group.feed();
             group.publish();
         }
@@ -130,7 +131,12 @@ impl Uring {
             }
         }
         let may_wait = self.backlog.is_empty() && self.batch.is_empty() && !fed;
-        let timeout = if may_wait { timeout } else { Some(Duration::ZERO) };
+        let timeout = match (may_wait, warm) {
+            (false, _) => Some(Duration::ZERO),
+            (true, false) => timeout,
+            // A few more turns after a burst, to let go of its memory.
+            (true, true) => Some(timeout.map_or(SHRINK_AFTER, |timeout| timeout.min(SHRINK_AFTER))),
+        };
         if let Err(error) = self.enter(timeout) {
             // ETIME: the timeout passed. EINTR: a signal. EBUSY, EAGAIN: completions have to be reaped first, which
             // happens now. ENOMEM: next turn. EBADR: the kernel had no memory for a completion; its operation stays in

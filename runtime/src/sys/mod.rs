@@ -18,6 +18,15 @@ pub(crate) fn check(result: i32) -> io::Result<u32> {
     if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(result as u32) }
 }
 
+/// Lets the allocator give free memory back to the system. A burst leaves it in pieces that it keeps otherwise.
+pub(crate) fn release_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim may be called at any time on any thread; it takes the allocator's own locks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Bytes of a page: 4 KiB on most boards, 16 KiB on a Raspberry Pi 5.
 pub(crate) fn page_size() -> usize {
     // SAFETY: sysconf reads a constant of the process; it has no preconditions.

@@ -129,8 +129,8 @@ fn what_gets_no_route_is_told_its_status() {
     );
     check(
         sites,
-        "http://a.test/open/%61dmin",
-        "a.test/open/%61dmin on [::]:80
+        "http://a.test/open/%2Fadmin",
+        "a.test/open/%2Fadmin on [::]:80
          in normal form: /open/admin
          no route: the path as sent and its normal form choose different routes (400)
          site a.test, route /open: the path as sent chooses it
@@ -255,9 +255,9 @@ fn json_holds_what_the_text_says() {
         })
     );
     assert_eq!(
-        answer("http://a/x/%79"),
+        answer("http://a/x/%2Fy"),
         json!({
-            "asked": { "listener": "[::]:80", "host": "a", "path": "/x/%79", "normalised": "/x/y" },
+            "asked": { "listener": "[::]:80", "host": "a", "path": "/x/%2Fy", "normalised": "/x/y" },
             "answer": { "refused": "the path as sent and its normal form choose different routes (400)" },
             "candidates": [
                 { "site": "a", "route": "/x", "wins": false, "why": "the path as sent chooses it" },

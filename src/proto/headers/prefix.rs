@@ -1,12 +1,26 @@
 //! A path prefix that is removed from requests and put back into responses, so that an application need not know
 //! where it is mounted.
 
+use ringferry_parser::path;
+
 /// The path without the prefix; `None` where it is not under it. `/` as a prefix removes nothing.
-pub(super) fn strip<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
-    match path.strip_prefix(prefix)? {
-        "" => Some("/"),
-        rest if rest.starts_with('/') => Some(rest),
+pub(super) fn strip<'a>(path: &'a str, prefix: &str) -> Option<&'a [u8]> {
+    match path::strip_prefix(path.as_bytes(), prefix)? {
+        [] => Some(b"/"),
+        rest if rest.starts_with(b"/") => Some(rest),
         _ => None,
+    }
+}
+
+/// Writes a prefix as URLs have it. The semicolon would end the path of a cookie.
+pub(super) fn write(prefix: &str, out: &mut Vec<u8>) {
+    for byte in prefix.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,=:@".contains(&byte) {
+            out.push(byte);
+        } else {
+            let digit = |value: u8| b"0123456789ABCDEF"[usize::from(value)];
+            out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
+        }
     }
 }
 
@@ -68,10 +82,10 @@ pub(super) fn write_cookie(value: &[u8], prefix: &str, out: &mut Vec<u8>) {
 
 /// Writes a path, the prefix before it unless it is there already: some applications heed `X-Forwarded-Prefix`.
 fn write_path(path: &[u8], prefix: &str, out: &mut Vec<u8>) {
-    let rest = path.strip_prefix(prefix.as_bytes());
+    let rest = path::strip_prefix(path, prefix);
     let has_prefix = rest.is_some_and(|rest| matches!(rest, [] | [b'/' | b'?' | b'#', ..]));
     if path.starts_with(b"/") && !has_prefix {
-        out.extend_from_slice(prefix.as_bytes());
+        write(prefix, out);
     }
     out.extend_from_slice(path);
 }
@@ -90,8 +104,10 @@ mod tests {
             ("/apple", "/app", None),
             ("/x", "/app", None),
             ("/x", "/", None),
+            ("/my%20files/a%20b", "/my files", Some("/a%20b")),
+            ("/%61pp%2Fx", "/app", None),
         ] {
-            assert_eq!(strip(path, prefix), expect, "{path} without {prefix}");
+            assert_eq!(strip(path, prefix), expect.map(str::as_bytes), "{path} without {prefix}");
         }
     }
 
@@ -110,6 +126,14 @@ mod tests {
         check(location, "http://a.test:8080/x", "http://a.test:8080/app/x");
         check(location, "HTTPS://A.TEST:8080/x", "HTTPS://A.TEST:8080/app/x");
         check(location, "//a.test:8080/x", "//a.test:8080/app/x");
+    }
+
+    #[test]
+    fn a_prefix_is_encoded_where_it_is_put_back() {
+        let location = |value: &[u8], out: &mut Vec<u8>| write_location(value, "/my ü;", "a.test", out);
+        check(location, "/x", "/my%20%C3%BC%3B/x");
+        check(location, "/my%20%c3%bc%3b/x", "/my%20%c3%bc%3b/x");
+        check(location, "/my%20%C3%BC;?y", "/my%20%C3%BC;?y");
     }
 
     #[test]

@@ -64,8 +64,8 @@ fn write_target(head: &RequestHead<'_, '_>, strip: Option<&str>, out: &mut Vec<u
         Target::Origin { .. } | Target::Absolute { .. } => {}
     }
     let path = head.target.path();
-    let path = strip.and_then(|prefix| prefix::strip(path, prefix)).unwrap_or(path);
-    out.extend_from_slice(path.as_bytes());
+    let path = strip.and_then(|prefix| prefix::strip(path, prefix)).unwrap_or(path.as_bytes());
+    out.extend_from_slice(path);
     if let Some(query) = head.target.query() {
         out.push(b'?');
         out.extend_from_slice(query.as_bytes());
@@ -149,7 +149,7 @@ fn write_forwarding(fields: &Fields<'_, '_>, host: &str, cx: &RequestCx<'_>, out
     if !stripped.is_empty() || !outer.is_empty() {
         out.extend_from_slice(b"X-Forwarded-Prefix: ");
         out.extend_from_slice(outer.strip_suffix(b"/").unwrap_or(outer));
-        out.extend_from_slice(stripped.as_bytes());
+        prefix::write(stripped, out);
         out.extend_from_slice(b"\r\n");
     }
 }

@@ -160,6 +160,7 @@ fn heads_have_limits() {
     refuse(&format!("GET /{}", "x".repeat(2000)), HeadError::TargetTooLong);
     refuse(&with(&"X: y\r\n".repeat(LIMITS.fields)), HeadError::TooManyFields);
     refuse(&format!("{} / HTTP/1.1\r\n", "A".repeat(Method::BYTES_MAX + 1)), HeadError::MethodTooLong);
+    refuse(&format!("{}\n\n", "A".repeat(Method::BYTES_MAX + 1)), HeadError::MethodTooLong);
     let method = "A".repeat(Method::BYTES_MAX);
     accept(&format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n"), &method, "/", "a", RequestBody::None, "");
 }
