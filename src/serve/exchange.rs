@@ -88,10 +88,10 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut met
             Err(Failed { error, response_begun: false, .. }) => {
                 return Box::pin(give_up(cx, client, error, &plan, meter)).await;
             }
-            Err(Failed { error, after, .. }) => {
+            Err(Failed { error, .. }) => {
                 meter.error = Some(error);
                 meter.finish();
-                return after;
+                return After::Close;
             }
         }
     }

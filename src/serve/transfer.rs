@@ -31,8 +31,6 @@ pub(super) struct Failed {
     pub(super) body_untouched: bool,
     /// The client has got bytes of a response: nothing else can be said.
     pub(super) response_begun: bool,
-    /// How the client's connection ends, when nothing else can be said.
-    pub(super) after: After,
 }
 
 /// How far the request has gone up.
@@ -57,15 +55,6 @@ enum Down {
     Switched,
 }
 
-/// How far the response has come, for when it breaks off.
-#[derive(Default)]
-struct Begun {
-    /// The client has got bytes of the final response.
-    response: Cell<bool>,
-    /// Only the end of the connection ends it.
-    ends_by_close: Cell<bool>,
-}
-
 /// Sends the request on `upstream` and relays what comes back.
 pub(super) async fn transfer(
     cx: &Rc<Context>,
@@ -77,7 +66,7 @@ pub(super) async fn transfer(
 ) -> Result<After, Failed> {
     let Upstream { mut connection, mut attempt, reused, .. } = upstream;
     let has_body = plan.has_body;
-    let begun = Begun::default();
+    let begun = Cell::new(false);
     meter.sent = Some(cx.handle.now());
     let mut body = Framer::request(plan.body, plan.config().max_body);
     let (outcome, upload) = both_ways(cx, client, plan, &mut connection, &mut body, &begun, meter).await;
@@ -114,8 +103,7 @@ pub(super) async fn transfer(
             if error.side == Side::Upstream && !only_stale {
                 attempt.failed(error.label(), state);
             }
-            let after = if begun.ends_by_close.get() { After::Reset } else { After::Close };
-            Err(Failed { error, body_untouched: !has_body, response_begun: begun.response.get(), after })
+            Err(Failed { error, body_untouched: !has_body, response_begun: begun.get() })
         }
     }
 }
@@ -127,7 +115,7 @@ async fn both_ways(
     plan: &Plan,
     connection: &mut Connection,
     body: &mut Framer,
-    begun: &Begun,
+    begun: &Cell<bool>,
     meter: &mut Meter,
 ) -> (Result<Down, Error>, Upload) {
     let Client { stream: sink, inbox, receiver, alarm, .. } = client;
@@ -216,7 +204,7 @@ async fn download(
     sink: &Stream,
     connection: &mut Connection,
     upload: &Cell<Upload>,
-    begun: &Begun,
+    begun: &Cell<bool>,
     meter: &mut Meter,
 ) -> Result<Down, Error> {
     let timeouts = &plan.view.snapshot.config.timeouts;
@@ -226,14 +214,20 @@ async fn download(
     };
     let idle = if response.is_events { timeouts.tunnel_idle } else { timeouts.body_idle };
     meter.status = response.status;
-    begun.response.set(true);
-    begun.ends_by_close.set(response.ends_by_close);
+    begun.set(true);
     let mut head = Some(std::mem::take(&mut response.head));
     let Connection { inbox, receiver, stream, alarm, .. } = connection;
     let source = Source { inbox, receiver, stream, alarm, idle, has_moved: &Cell::new(true) };
+    // Until it is whole, an end of the connection would look like the end of the response, whatever brought it about.
+    if response.ends_by_close {
+        sink.reset_on_close(true);
+    }
     let relayed = copy(source, &mut response.framer, sink, &mut head, &cx.handle).await;
+    if response.ends_by_close && (relayed.is_ok() || head.is_some()) {
+        sink.reset_on_close(false);
+    }
     meter.bytes_out = response.framer.bytes();
-    begun.response.set(head.is_none());
+    begun.set(head.is_none());
     relayed.map_err(|error| match error {
         RelayError::Source(cause) if head.is_none() => Error::upstream(Stage::ResponseBody, cause),
         RelayError::Source(cause) => Error::upstream(Stage::ResponseHead, cause),

@@ -234,8 +234,8 @@ impl Kernel {
         pipe::pipe()
     }
 
-    pub(crate) fn reset_on_close(&mut self, fd: RawDescriptor) {
-        socket::reset_on_close(fd);
+    pub(crate) fn reset_on_close(&mut self, fd: RawDescriptor, reset: bool) {
+        socket::reset_on_close(fd, reset);
     }
 
     pub(crate) fn close(&mut self, fd: RawDescriptor) {

@@ -67,9 +67,10 @@ impl Stream {
         op::shutdown(&self.descriptor, how).await
     }
 
-    /// Makes the close a reset (RFC 9293 section 3.10.4): what was not yet sent is thrown away, and the peer is told.
-    pub fn reset(&self) {
-        self.descriptor.handle().kernel().reset_on_close(self.descriptor.raw());
+    /// Whether the close, however it comes, is a reset (RFC 9293 section 3.10.4): what was not yet sent is thrown away
+    /// then, and the peer is told.
+    pub fn reset_on_close(&self, reset: bool) {
+        self.descriptor.handle().kernel().reset_on_close(self.descriptor.raw(), reset);
     }
 
     /// Waits until there is something to receive: bytes, the end, or an error.

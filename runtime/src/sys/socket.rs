@@ -54,10 +54,10 @@ pub(crate) fn address(to: SocketAddr) -> SockAddr {
     SockAddr::from(to)
 }
 
-/// A close resets the connection. A socket that is no TCP socket is closed as always.
-pub(crate) fn reset_on_close(fd: RawFd) {
+/// Whether a close resets the connection. A socket that is no TCP socket is closed as always.
+pub(crate) fn reset_on_close(fd: RawFd, reset: bool) {
     with(fd, |socket| {
-        let _ = socket.set_linger(Some(Duration::ZERO));
+        let _ = socket.set_linger(reset.then_some(Duration::ZERO));
     });
 }
 
