@@ -6,6 +6,7 @@ use crate::limit::{Clients, Gate};
 use crate::listen::Peer;
 use crate::log::LogQueue;
 use crate::model::Cores;
+use crate::serve::Parts;
 use crate::shared::{CoreStats, Events};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
@@ -72,7 +73,7 @@ pub(super) fn start(cpus: &[usize], shared: Shared) -> Result<Started, Failure> 
     for (core, handed) in handed_out.into_iter().enumerate() {
         let (commands, command_queue) = mailbox::channel(COMMANDS);
         let others = (0..cpus.len()).filter(|other| *other != core);
-        let worker = Worker {
+        let parts = Parts {
             core,
             stats: stats[core].clone(),
             clients: shared.clients.clone(),
@@ -80,6 +81,9 @@ pub(super) fn start(cpus: &[usize], shared: Shared) -> Result<Started, Failure> 
             events: shared.events.clone(),
             log: shared.log.sink(shared.snapshot.config.log.format),
             snapshot: shared.snapshot.clone(),
+        };
+        let worker = Worker {
+            parts,
             commands: command_queue,
             handed,
             peers: others

@@ -42,11 +42,9 @@ pub struct Context {
     wall: Cell<(u64, Instant)>,
 }
 
-/// What a context is made of.
+/// What a core is given to serve with.
 pub struct Parts {
-    /// The core.
-    pub handle: Handle,
-    /// Its number.
+    /// Its number, from 0.
     pub core: usize,
     /// What it counts.
     pub stats: Arc<CoreStats>,
@@ -72,8 +70,8 @@ pub struct View {
 
 impl Context {
     /// A core's context.
-    pub fn new(parts: Parts) -> Context {
-        let Parts { handle, core, stats, clients, connections, events, log, snapshot } = parts;
+    pub fn new(handle: Handle, parts: Parts) -> Context {
+        let Parts { core, stats, clients, connections, events, log, snapshot } = parts;
         let pools = Pools::new(&handle, stats.clone());
         let view = Rc::new(View { pools: pools.view(&snapshot), snapshot });
         stats.generation.set(view.snapshot.generation);

@@ -2,11 +2,9 @@
 
 mod keep;
 
-use crate::limit::{Clients, Gate};
 use crate::listen::{Handed, Peer, admit, listen};
-use crate::log::LogSink;
 use crate::serve::{Context, Parts};
-use crate::shared::{Command, CoreStats, Event, Events};
+use crate::shared::{Command, Event};
 use crate::snapshot::Snapshot;
 use ringferry_runtime::mailbox::Mailbox;
 use ringferry_runtime::time::Sleep;
@@ -17,20 +15,8 @@ use std::sync::mpsc::SyncSender;
 
 /// What a core needs to work.
 pub struct Worker {
-    /// Its number, from 0.
-    pub core: usize,
-    /// What it counts.
-    pub stats: Arc<CoreStats>,
-    /// Connections of each client, all cores together.
-    pub clients: Arc<Clients>,
-    /// Connections of all clients, all cores together.
-    pub connections: Arc<Gate>,
-    /// What it tells the control plane.
-    pub events: Events,
-    /// Where its log lines go.
-    pub log: LogSink,
-    /// The configuration to start with.
-    pub snapshot: Arc<Snapshot>,
+    /// What it serves with.
+    pub parts: Parts,
     /// What the control plane tells it.
     pub commands: Mailbox<Command<Snapshot>>,
     /// Connections that other cores hand over.
@@ -47,9 +33,8 @@ impl Worker {
             Err(error) => return drop(started.send(Err(error))),
         };
         let handle = core.handle();
-        let Worker { core: number, stats, clients, connections, events, log, snapshot, commands, handed, peers } = self;
-        let parts = Parts { handle, core: number, stats, clients, connections, events, log, snapshot };
-        let cx = Rc::new(Context::new(parts));
+        let Worker { parts, commands, handed, peers } = self;
+        let cx = Rc::new(Context::new(handle, parts));
         let _ = started.send(Ok(()));
         core.run(work(cx, commands, handed, peers.into()));
     }
