@@ -401,7 +401,8 @@ fn an_upload_may_take_longer_than_connecting_and_answering_may() {
     let mut client = proxy.connect();
     for _ in 0..2 {
         client.send("PUT /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n");
-        let body: Vec<u8> = Pattern::new(2).bytes().map(Result::unwrap).collect();
+        let mut body = Vec::new();
+        Pattern::new(2).read_to_end(&mut body).unwrap();
         client.send(&body[..1]);
         client.expect_silence(Duration::from_millis(500));
         assert_eq!(client.send(&body[1..]).response().text(), "2");
