@@ -131,7 +131,7 @@ pub fn send<'a>(
     alarm: &'a mut Alarm,
     idle: Duration,
     handle: &'a Handle,
-) -> impl Future<Output = Result<(), RelayError>> + use<'a> {
+) -> impl Future<Output = Result<(), RelayError>> {
     let sending = if chunks.iter().flatten().all(|chunk| chunk.is_empty()) {
         give_back(chunks, handle);
         None
@@ -139,15 +139,13 @@ pub fn send<'a>(
         Some(while_taken(sink.send_all(chunks), sink, alarm, idle))
     };
     async move {
-        match sending {
-            None => Ok(()),
-            Some(sending) => match sending.await {
-                Ok((result, chunks)) => {
-                    give_back(chunks, handle);
-                    result.map_err(|error| RelayError::sending(&error))
-                }
-                Err(Elapsed) => Err(RelayError::Sink(Cause::TimedOut)),
-            },
+        let Some(sending) = sending else { return Ok(()) };
+        match sending.await {
+            Ok((result, chunks)) => {
+                give_back(chunks, handle);
+                result.map_err(|error| RelayError::sending(&error))
+            }
+            Err(Elapsed) => Err(RelayError::Sink(Cause::TimedOut)),
         }
     }
 }

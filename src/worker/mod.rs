@@ -3,8 +3,9 @@
 mod keep;
 
 use crate::listen::{Handed, Peer, admit, listen};
-use crate::serve::{Context, Parts};
-use crate::shared::{Command, Event};
+use crate::log::LogSink;
+use crate::serve::Context;
+use crate::shared::{Command, Event, Share};
 use crate::snapshot::Snapshot;
 use ringferry_runtime::mailbox::Mailbox;
 use ringferry_runtime::time::Sleep;
@@ -15,8 +16,12 @@ use std::sync::mpsc::SyncSender;
 
 /// What a core needs to work.
 pub struct Worker {
-    /// What it serves with.
-    pub parts: Parts,
+    /// Its part in what belongs to the process.
+    pub share: Share,
+    /// Where its log lines go.
+    pub log: LogSink,
+    /// The configuration to start with.
+    pub snapshot: Arc<Snapshot>,
     /// What the control plane tells it.
     pub commands: Mailbox<Command<Snapshot>>,
     /// Connections that other cores hand over.
@@ -32,9 +37,8 @@ impl Worker {
             Ok(core) => core,
             Err(error) => return drop(started.send(Err(error))),
         };
-        let handle = core.handle();
-        let Worker { parts, commands, handed, peers } = self;
-        let cx = Rc::new(Context::new(handle, parts));
+        let Worker { share, log, snapshot, commands, handed, peers } = self;
+        let cx = Rc::new(Context::new(core.handle(), share, log, snapshot));
         let _ = started.send(Ok(()));
         core.run(work(cx, commands, handed, peers.into()));
     }
