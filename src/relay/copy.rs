@@ -136,11 +136,11 @@ pub fn send<'a>(
         give_back(chunks, handle);
         None
     } else {
-        Some(sink.send_all(chunks))
+        Some(while_taken(sink.send_all(chunks), sink, alarm, idle))
     };
     async move {
         let Some(sending) = sending else { return Ok(()) };
-        match while_taken(sending, sink, alarm, idle).await {
+        match sending.await {
             Ok((result, chunks)) => {
                 give_back(chunks, handle);
                 result.map_err(|error| RelayError::sending(&error))

@@ -6,26 +6,48 @@
 use ringferry_runtime::net::Stream;
 use ringferry_runtime::time::{Alarm, Elapsed};
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// Runs `moving`, which waits for `sink`, unless its peer takes nothing for `idle`. (Nobody counts what it takes before
-/// the first look: one that has stopped at once is given up after twice that time.)
-pub(super) async fn while_taken<F: Future + Unpin>(
-    mut moving: F,
-    sink: &Stream,
-    alarm: &mut Alarm,
+/// Runs `moving`, which waits for `sink`, unless its peer takes nothing for `idle`. (Before the first look nobody counts
+/// what it takes: one that stops at once is given up after twice that time.)
+pub(super) fn while_taken<'a, F: Future + Unpin>(
+    moving: F,
+    sink: &'a Stream,
+    alarm: &'a mut Alarm,
     idle: Duration,
-) -> Result<F::Output, Elapsed> {
-    let mut taken = None;
-    loop {
-        alarm.set(idle);
-        if let Ok(output) = alarm.guard(&mut moving).await {
-            return Ok(output);
+) -> WhileTaken<'a, F> {
+    alarm.set(idle);
+    WhileTaken { moving, sink, alarm, idle, taken: None }
+}
+
+/// See [`while_taken`].
+pub(super) struct WhileTaken<'a, F> {
+    moving: F,
+    sink: &'a Stream,
+    alarm: &'a mut Alarm,
+    idle: Duration,
+    /// What the peer had taken at the last look.
+    taken: Option<u64>,
+}
+
+impl<F: Future + Unpin> Future for WhileTaken<'_, F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(output) = Pin::new(&mut self.moving).poll(cx) {
+            return Poll::Ready(Ok(output));
         }
-        let now = sink.acknowledged();
-        if now == taken {
-            return Err(Elapsed);
+        loop {
+            ready!(self.alarm.poll_elapsed(cx));
+            let taken = self.sink.acknowledged();
+            if taken == self.taken {
+                return Poll::Ready(Err(Elapsed));
+            }
+            self.taken = taken;
+            let idle = self.idle;
+            self.alarm.set(idle);
         }
-        taken = now;
     }
 }
