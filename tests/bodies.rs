@@ -2,9 +2,11 @@
 
 use crate::support::{
     Framing, Gate, Origin, Pattern, PatternCheck, Proxy, WAIT, Wire, answer, default_site, ok, site_of_routes,
+    wait_until,
 };
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
+use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 
@@ -144,6 +146,44 @@ fn a_slow_reader_gets_all_and_holds_up_nobody() {
     let mut check = PatternCheck::new(16 * MIB);
     slow.copy_body(head.response_framing("GET"), &mut check).unwrap();
     check.expect_whole();
+}
+
+#[test]
+fn a_reader_that_is_slow_is_not_taken_for_one_that_has_stopped() {
+    let origin = download_origin();
+    let proxy = Proxy::start(&format!("{}[timeouts]\nbody_idle = \"1s\"\n", default_site(&origin)));
+    let length = 32 * MIB;
+    for target in [format!("/{length}"), format!("/{length}/chunked")] {
+        let mut slow = proxy.connect();
+        slow.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let head = slow.head();
+        let mut paced = Paced { check: PatternCheck::new(length), rests: 70 };
+        slow.copy_body(head.response_framing("GET"), &mut paced).unwrap_or_else(|error| panic!("{target}: {error}"));
+        paced.check.expect_whole();
+    }
+    let mut stopped = proxy.connect();
+    stopped.send(format!("GET /{length} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    wait_until("the one that has stopped is given up", || proxy.status()["totals"]["exchanges"] == 0);
+}
+
+/// Rests before each of its first pieces.
+struct Paced {
+    check: PatternCheck,
+    rests: u32,
+}
+
+impl io::Write for Paced {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.rests > 0 {
+            self.rests -= 1;
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        self.check.write(&bytes[..bytes.len().min(8192)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]
@@ -319,4 +359,52 @@ fn an_idle_body_is_given_up() {
     let mut client = proxy.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(client.try_response("GET").is_err());
+}
+
+#[test]
+fn a_trailer_section_that_comes_in_pieces_holds_up_nobody() {
+    let sum = [("X-Sum".to_owned(), "1".to_owned())];
+    for [begin, end] in [["5\r\nhello\r\n0\r\nX-S", "um: 1\r\n\r\n"], ["5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r", "\n"]] {
+        let gate = Arc::new(Gate::default());
+        let origin = Origin::scripted({
+            let gate = gate.clone();
+            move |exchange| {
+                exchange.request()?;
+                exchange.send(["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", begin].concat())?;
+                gate.pass();
+                exchange.send(end)
+            }
+        });
+        let proxy = Proxy::to(&origin);
+        let mut client = proxy.connect();
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").send(begin);
+        // The one core waits for the rest, and serves others meanwhile.
+        let serves_others = || assert_eq!(proxy.exchange("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n").status(), 405);
+        serves_others();
+        client.send(end);
+        let request = &origin.wait_requests(1)[0];
+        assert_eq!((request.text().as_str(), &request.trailers[..]), ("hello", &sum[..]));
+        let head = client.head();
+        serves_others();
+        gate.open();
+        let mut body = Vec::new();
+        let trailers = client.copy_body(head.response_framing("POST"), &mut body).unwrap();
+        assert_eq!((&body[..], &trailers[..]), (b"hello".as_slice(), &sum[..]));
+    }
+}
+
+#[test]
+fn an_upload_may_take_longer_than_connecting_and_answering_may() {
+    let origin = upload_origin();
+    let proxy =
+        Proxy::start(&format!("{}[timeouts]\nconnect = \"100ms\"\nfirst_byte = \"300ms\"\n", default_site(&origin)));
+    let mut client = proxy.connect();
+    for _ in 0..2 {
+        client.send("PUT /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n");
+        let mut body = Vec::new();
+        Pattern::new(2).read_to_end(&mut body).unwrap();
+        client.send(&body[..1]);
+        client.expect_silence(Duration::from_millis(500));
+        assert_eq!(client.send(&body[1..]).response().text(), "2");
+    }
 }

@@ -84,6 +84,29 @@ fn a_drain_has_an_end() {
 }
 
 #[test]
+fn a_response_that_is_cut_off_does_not_pass_for_a_whole_one() {
+    let gate = Arc::new(Gate::default());
+    let origin = Origin::scripted({
+        let gate = gate.clone();
+        move |exchange| {
+            exchange.request()?;
+            exchange.send("HTTP/1.1 200 OK\r\n\r\npart")?;
+            gate.pass();
+            Ok(())
+        }
+    });
+    let mut proxy = Proxy::start(&format!("drain_timeout = \"300ms\"\n{}", default_site(&origin)));
+    // For an old client only the end of the connection ends this one.
+    let mut old = proxy.connect();
+    old.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+    old.head();
+    assert_eq!(old.read_exactly(4).unwrap(), b"part");
+    proxy.signal(Signal::SIGTERM);
+    proxy.wait_exit();
+    assert!(old.rest().is_err());
+}
+
+#[test]
 fn the_admin_socket_goes_with_the_program() {
     let origin = Origin::named("x");
     let mut proxy = Proxy::to(&origin);

@@ -2,6 +2,7 @@
 
 use crate::support::{Framing, Gate, Origin, Proxy, answer, default_site, ok};
 use std::sync::Arc;
+use std::time::Duration;
 
 const EXPECTING: &str = "PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
 
@@ -23,6 +24,34 @@ fn the_origin_decides_whether_to_continue() {
         assert_eq!(client.send(EXPECTING).response().status(), 100);
         assert_eq!(client.send("body").response().text(), "body");
     }
+}
+
+#[test]
+fn an_expected_body_takes_its_time_and_the_answer_whether_it_is_wanted_does_not() {
+    const TIME: Duration = Duration::from_millis(300);
+    let config = |origin: &Origin| format!("{}[timeouts]\nfirst_byte = \"300ms\"\n", default_site(origin));
+    // Some servers say to continue and some just read; and large bodies are moved otherwise than small ones.
+    const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+    for (word, half) in [(CONTINUE, 2), ("", 2), (CONTINUE, 100_000), ("", 100_000)] {
+        let origin = Origin::scripted(move |exchange| {
+            let head = exchange.head()?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+            exchange.send(word)?;
+            let mut body = Vec::new();
+            exchange.wire.copy_body(head.request_framing(), &mut body)?;
+            exchange.send(ok(body))
+        });
+        let proxy = Proxy::start(&config(&origin));
+        let mut client = proxy.connect();
+        let head = format!("Expect: 100-continue\r\nContent-Length: {}\r\n\r\n", 2 * half);
+        client.send(format!("PUT / HTTP/1.1\r\nHost: a\r\n{head}"));
+        if !word.is_empty() {
+            assert_eq!(client.response().status(), 100);
+        }
+        client.send("x".repeat(half)).expect_silence(2 * TIME);
+        assert_eq!(client.send("x".repeat(half)).response().body.len(), 2 * half);
+    }
+    let silent = Origin::scripted(|exchange| exchange.wire.rest().map(drop));
+    assert_eq!(Proxy::start(&config(&silent)).exchange(EXPECTING).status(), 504);
 }
 
 #[test]

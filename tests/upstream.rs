@@ -55,23 +55,27 @@ fn a_kept_connection_that_the_server_has_closed_is_replaced_unseen() {
 
 #[test]
 fn a_request_that_meets_the_end_of_a_kept_connection_is_sent_again() {
-    // The second request on each connection is read and then dropped without a byte of response.
-    let origin = Origin::scripted(|exchange| {
-        if exchange.request()?.is_some() {
-            exchange.send(ok(exchange.number.to_string()))?;
-            exchange.request()?;
-        }
-        Ok(())
-    });
-    let proxy = Proxy::to(&origin);
-    let mut client = proxy.connect();
-    assert_eq!(client.get("a", "/").text(), "1");
-    assert_eq!(client.get("a", "/").text(), "2");
-    let put = client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").response();
-    assert_eq!(put.text(), "3", "PUT is idempotent");
-    // A POST may have been carried out: it is not sent again.
-    let post = client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").response();
-    assert_eq!(post.status(), 502);
+    for reset in [false, true] {
+        // The second request on each connection is read and then dropped without a byte of response.
+        let origin = Origin::scripted(move |exchange| {
+            if exchange.request()?.is_some() {
+                exchange.send(ok(exchange.number.to_string()))?;
+                exchange.request()?;
+            }
+            if reset { exchange.reset() } else { Ok(()) }
+        });
+        let proxy = Proxy::to(&origin);
+        let mut client = proxy.connect();
+        assert_eq!(client.get("a", "/").text(), "1");
+        assert_eq!(client.get("a", "/").text(), "2");
+        let put = client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").response();
+        assert_eq!(put.text(), "3", "PUT is idempotent");
+        // That says nothing against the server.
+        assert_eq!(proxy.server(&origin.address().to_string())["failures"], 0);
+        // A POST may have been carried out: it is not sent again.
+        let post = client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").response();
+        assert_eq!(post.status(), 502);
+    }
 }
 
 #[test]

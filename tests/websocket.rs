@@ -1,6 +1,6 @@
 //! Connections that switch to another protocol become tunnels.
 
-use crate::support::{Exchange, Gate, Origin, Proxy, WAIT, default_site};
+use crate::support::{Exchange, Gate, Origin, Proxy, WAIT, default_site, ok};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -161,6 +161,15 @@ fn a_tunnel_changes_no_byte_however_they_are_cut() {
         client.rest().unwrap()
     });
     assert!(echoed == bytes, "{} of {} bytes, or others", echoed.len(), bytes.len());
+}
+
+#[test]
+fn an_upgrade_with_a_body_is_an_ordinary_request() {
+    let origin = Origin::answering(|request| ok([request.field("upgrade").unwrap_or("-"), &request.text()].concat()));
+    let proxy = Proxy::to(&origin);
+    let mut client = proxy.connect();
+    assert_eq!(client.send(format!("{UPGRADE}Content-Length: 4\r\n\r\nbody")).response().text(), "-body");
+    assert_eq!(client.send(format!("{UPGRADE}Content-Length: 0\r\n\r\n")).response().text(), "raw");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::limit::{Clients, Gate};
 use crate::listen::Peer;
 use crate::log::LogQueue;
 use crate::model::Cores;
-use crate::shared::{CoreStats, Events};
+use crate::shared::{CoreStats, Events, Share};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -73,11 +73,13 @@ pub(super) fn start(cpus: &[usize], shared: Shared) -> Result<Started, Failure> 
         let (commands, command_queue) = mailbox::channel(COMMANDS);
         let others = (0..cpus.len()).filter(|other| *other != core);
         let worker = Worker {
-            core,
-            stats: stats[core].clone(),
-            clients: shared.clients.clone(),
-            connections: shared.connections.clone(),
-            events: shared.events.clone(),
+            share: Share {
+                core,
+                stats: stats[core].clone(),
+                clients: shared.clients.clone(),
+                connections: shared.connections.clone(),
+                events: shared.events.clone(),
+            },
             log: shared.log.sink(shared.snapshot.config.log.format),
             snapshot: shared.snapshot.clone(),
             commands: command_queue,

@@ -30,9 +30,12 @@ pub struct Handed {
 /// A core may have this many connections more than the least busy one, and an eighth of that one's.
 const SLACK: u64 = 8;
 
-/// Serves a fresh connection here, or hands it over.
+/// Serves a fresh connection here, or hands it over; not to a core with an older snapshot, which may not know the
+/// listener yet and would close it.
 pub(super) fn place(cx: &Rc<Context>, peers: &[Peer], socket: OwnedFd, listener: u64) {
-    let least = peers.iter().min_by_key(|peer| peer.stats.connections.value());
+    let generation = cx.stats.generation.value();
+    let is_current = |peer: &&Peer| peer.stats.generation.value() >= generation;
+    let least = peers.iter().filter(is_current).min_by_key(|peer| peer.stats.connections.value());
     if let Some(peer) = least {
         let theirs = peer.stats.connections.value();
         if cx.stats.connections.value() > theirs + theirs / 8 + SLACK {

@@ -3,11 +3,13 @@
 use super::error::RelayError;
 use super::framer::{Chunks, Framer};
 use super::inbox::Inbox;
+use super::patience::while_taken;
 use super::splice::{Ended, splice};
 use crate::proto::error::Cause;
 use ringferry_runtime::net::{Mode, Pipe, Receiver, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed};
 use ringferry_runtime::{Chunk, Group, Handle};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
@@ -24,6 +26,8 @@ pub struct Source<'a> {
     pub alarm: &'a mut Alarm,
     /// How long nothing may move.
     pub idle: Duration,
+    /// Set once something has come. Until then nothing is spliced, since that would not set it.
+    pub has_moved: &'a Cell<bool>,
 }
 
 /// A body of at most this many bytes follows its head within one buffer: a copy of it costs less than a second entry of
@@ -54,13 +58,16 @@ pub async fn copy(
 
 /// Relays what has not come with the head.
 async fn rest(source: &mut Source<'_>, framer: &mut Framer, sink: &Stream, handle: &Handle) -> Result<(), RelayError> {
-    let Source { inbox, receiver, stream, alarm, idle } = source;
+    let Source { inbox, receiver, stream, alarm, idle, has_moved } = source;
     let idle = *idle;
     while !framer.is_done() {
-        if let Some(left) = framer.unseen() {
-            if !quiet(inbox, receiver, handle).await {
-                // Bytes came before the receive had ended: they go first.
-            } else if let Some(mut pipe) = Pipe::new(handle) {
+        // What is in the inbox by now is half a line, and has been looked at: more has to come first.
+        let mut came = false;
+        if has_moved.get()
+            && let Some(left) = framer.unseen()
+        {
+            came = !quiet(inbox, receiver, handle).await;
+            if !came && let Some(mut pipe) = Pipe::new(handle) {
                 let mut to_go = left;
                 let ended = splice(&mut pipe, stream, sink, &mut to_go, alarm, idle).await;
                 framer.passed(left - to_go);
@@ -71,7 +78,8 @@ async fn rest(source: &mut Source<'_>, framer: &mut Framer, sink: &Stream, handl
                 continue;
             }
         }
-        let chunks = if !inbox.is_empty() || receive(inbox, receiver, framer, alarm, idle, handle).await? {
+        let chunks = if came || receive(inbox, receiver, framer, alarm, idle, handle).await? {
+            has_moved.set(true);
             framer.take(inbox, handle)
         } else {
             framer.end()
@@ -115,25 +123,30 @@ async fn receive(
 /// What fits a small buffer does not take a large one.
 const SMALL: usize = 4096;
 
-/// Sends `chunks`, if there is anything in them.
-pub async fn send(
+/// Sends `chunks`, if there is anything in them. They are on their way before this is polled, so that nothing has to
+/// hold them meanwhile.
+pub fn send<'a>(
     chunks: Chunks,
-    sink: &Stream,
-    alarm: &mut Alarm,
+    sink: &'a Stream,
+    alarm: &'a mut Alarm,
     idle: Duration,
-    handle: &Handle,
-) -> Result<(), RelayError> {
-    if chunks.iter().flatten().all(|chunk| chunk.is_empty()) {
+    handle: &'a Handle,
+) -> impl Future<Output = Result<(), RelayError>> {
+    let sending = if chunks.iter().flatten().all(|chunk| chunk.is_empty()) {
         give_back(chunks, handle);
-        return Ok(());
-    }
-    alarm.set(idle);
-    match alarm.guard(sink.send_all(chunks)).await {
-        Ok((result, chunks)) => {
-            give_back(chunks, handle);
-            result.map_err(|error| RelayError::sending(&error))
+        None
+    } else {
+        Some(while_taken(sink.send_all(chunks), sink, alarm, idle))
+    };
+    async move {
+        let Some(sending) = sending else { return Ok(()) };
+        match sending.await {
+            Ok((result, chunks)) => {
+                give_back(chunks, handle);
+                result.map_err(|error| RelayError::sending(&error))
+            }
+            Err(Elapsed) => Err(RelayError::Sink(Cause::TimedOut)),
         }
-        Err(Elapsed) => Err(RelayError::Sink(Cause::TimedOut)),
     }
 }
 

@@ -6,6 +6,7 @@ mod copy;
 mod error;
 mod framer;
 mod inbox;
+mod patience;
 mod splice;
 mod tunnel;
 

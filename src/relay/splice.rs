@@ -4,6 +4,7 @@
 //! ready. (The ring's own splice goes to worker threads, at twice the cost.)
 
 use super::error::RelayError;
+use super::patience::while_taken;
 use crate::proto::error::Cause;
 use ringferry_runtime::net::{Pipe, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed};
@@ -47,8 +48,7 @@ pub(super) async fn splice(
                 turn += moved;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                alarm.set(idle);
-                let ready = alarm.guard(pin!(sink.writable())).await;
+                let ready = while_taken(pin!(sink.writable()), sink, alarm, idle).await;
                 ready.map_err(|Elapsed| RelayError::Sink(Cause::TimedOut))?.map_err(sink_error)?;
             }
             Err(error) => return Err(sink_error(error)),

@@ -10,8 +10,6 @@ pub(super) enum After {
     Linger,
     /// It ends at once: the client is gone, or must see that the response is not whole.
     Close,
-    /// It is reset: the end of the connection would look like the end of the response.
-    Reset,
     /// It has become a tunnel.
     Tunnel(Box<Joined>),
 }

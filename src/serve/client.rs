@@ -43,7 +43,7 @@ impl Client {
         if self.inbox.is_empty() {
             let view = cx.view();
             let timeouts = &view.snapshot.config.timeouts;
-            self.receiver.set_mode(self.head_mode());
+            self.receiver.set_mode(if is_fresh { Mode::Once(Group::Head) } else { self.head_mode() });
             self.alarm.set(if is_fresh { timeouts.head } else { timeouts.idle });
         }
         std::future::poll_fn(move |task| {

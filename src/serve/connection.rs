@@ -29,7 +29,6 @@ pub fn serve<O: 'static>(
                 After::Keep => {}
                 After::Linger => return Box::pin(client.linger(&cx)).await,
                 After::Close => return,
-                After::Reset => return client.stream.reset(),
                 After::Tunnel(tunnel) => return Box::pin(tunnel.run(&cx, client)).await,
             }
         }

@@ -1,33 +1,25 @@
 //! What all exchanges of a core share.
 
-use crate::limit::{Clients, Gate};
 use crate::log::{LogSink, Record};
 use crate::model::ListenerId;
-use crate::shared::{CoreStats, Events};
+use crate::shared::Share;
 use crate::snapshot::Snapshot;
 use crate::upstream::{PoolView, Pools};
 use ringferry_runtime::Handle;
 use ringferry_runtime::time::Instant;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-/// A core's side of everything: its view of the snapshot, its connections to servers, its log.
+/// A core's side of everything: its view of the snapshot, its connections to servers, its log; and its share in what
+/// belongs to the process, to which it dereferences.
 pub struct Context {
     /// The core.
     pub handle: Handle,
-    /// Its number.
-    pub core: usize,
-    /// What it counts.
-    pub stats: Arc<CoreStats>,
-    /// Connections of each client, all cores together.
-    pub clients: Arc<Clients>,
-    /// Connections of all clients, all cores together.
-    pub connections: Arc<Gate>,
-    /// What it tells the control plane.
-    pub events: Events,
+    share: Share,
     /// Its connections to servers.
     pub pools: Pools,
     view: RefCell<Rc<View>>,
@@ -42,26 +34,6 @@ pub struct Context {
     wall: Cell<(u64, Instant)>,
 }
 
-/// What a context is made of.
-pub struct Parts {
-    /// The core.
-    pub handle: Handle,
-    /// Its number.
-    pub core: usize,
-    /// What it counts.
-    pub stats: Arc<CoreStats>,
-    /// See [`Context::clients`].
-    pub clients: Arc<Clients>,
-    /// See [`Context::connections`].
-    pub connections: Arc<Gate>,
-    /// See [`Context::events`].
-    pub events: Events,
-    /// Where log lines go.
-    pub log: LogSink,
-    /// The configuration to start with.
-    pub snapshot: Arc<Snapshot>,
-}
-
 /// A snapshot as one core uses it. An exchange keeps the one that it began with.
 pub struct View {
     /// The snapshot.
@@ -70,19 +42,22 @@ pub struct View {
     pub pools: Vec<PoolView>,
 }
 
+impl Deref for Context {
+    type Target = Share;
+
+    fn deref(&self) -> &Share {
+        &self.share
+    }
+}
+
 impl Context {
     /// A core's context.
-    pub fn new(parts: Parts) -> Context {
-        let Parts { handle, core, stats, clients, connections, events, log, snapshot } = parts;
-        let pools = Pools::new(&handle, stats.clone());
+    pub fn new(handle: Handle, share: Share, log: LogSink, snapshot: Arc<Snapshot>) -> Context {
+        let pools = Pools::new(&handle, share.stats.clone());
         let view = Rc::new(View { pools: pools.view(&snapshot), snapshot });
-        stats.generation.set(view.snapshot.generation);
+        share.stats.generation.set(view.snapshot.generation);
         Context {
-            core,
-            stats,
-            clients,
-            connections,
-            events,
+            share,
             pools,
             view: RefCell::new(view),
             retired: RefCell::default(),

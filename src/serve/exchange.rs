@@ -58,7 +58,7 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut met
     };
     let (mut tried, mut held_until) = (Tried::default(), None);
     loop {
-        let obtained = while_there(client, obtain.upstream(&mut tried, &mut held_until)).await;
+        let obtained = while_there(client, plan.stays, obtain.upstream(&mut tried, &mut held_until)).await;
         let upstream = match obtained {
             Ok(upstream) => upstream,
             Err(error) => {
@@ -88,20 +88,24 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut met
             Err(Failed { error, response_begun: false, .. }) => {
                 return Box::pin(give_up(cx, client, error, &plan, meter)).await;
             }
-            Err(Failed { error, after, .. }) => {
+            Err(Failed { error, .. }) => {
                 meter.error = Some(error);
                 meter.finish();
-                return after;
+                return After::Close;
             }
         }
     }
 }
 
-/// Runs `obtaining` to its end, or until the client resets its connection.
-async fn while_there<T>(client: &mut Client, obtaining: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+/// Runs `obtaining` to its end, or until the client resets its connection, if that is `watched`.
+async fn while_there<T>(
+    client: &mut Client,
+    watched: bool,
+    obtaining: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     let mut obtaining = pin!(obtaining);
     poll_fn(|task| match obtaining.as_mut().poll(task) {
-        Poll::Pending => client.receiver.poll_broken(task).map(|()| Err(client_left())),
+        Poll::Pending if watched => client.receiver.poll_broken(task).map(|()| Err(client_left())),
         obtained => obtained,
     })
     .await

@@ -31,31 +31,28 @@ pub(super) struct Failed {
     pub(super) body_untouched: bool,
     /// The client has got bytes of a response: nothing else can be said.
     pub(super) response_begun: bool,
-    /// How the client's connection ends, when nothing else can be said.
-    pub(super) after: After,
 }
 
 /// How far the request has gone up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Upload {
+    /// The client waits to be told to send the body.
+    Asking,
     Running,
     Ended,
     Failed,
+}
+
+impl Upload {
+    fn goes_on(self) -> bool {
+        matches!(self, Upload::Asking | Upload::Running)
+    }
 }
 
 /// What came down.
 enum Down {
     Whole(Box<Final>),
     Switched,
-}
-
-/// How far the response has come, for when it breaks off.
-#[derive(Default)]
-struct Begun {
-    /// The client has got bytes of the final response.
-    response: Cell<bool>,
-    /// Only the end of the connection ends it.
-    ends_by_close: Cell<bool>,
 }
 
 /// Sends the request on `upstream` and relays what comes back.
@@ -69,7 +66,7 @@ pub(super) async fn transfer(
 ) -> Result<After, Failed> {
     let Upstream { mut connection, mut attempt, reused, .. } = upstream;
     let has_body = plan.has_body;
-    let begun = Begun::default();
+    let begun = Cell::new(false);
     meter.sent = Some(cx.handle.now());
     let mut body = Framer::request(plan.body, plan.config().max_body);
     let (outcome, upload) = both_ways(cx, client, plan, &mut connection, &mut body, &begun, meter).await;
@@ -100,12 +97,13 @@ pub(super) async fn transfer(
             Ok(After::Tunnel(Joined::new(connection, attempt, idle)))
         }
         Err(error) => {
-            let only_stale = reused && error.cause == Cause::Closed;
+            // The end of a kept connection may cross the request, and is a reset then.
+            let only_stale =
+                reused && error.stage == Stage::ResponseHead && matches!(error.cause, Cause::Closed | Cause::Io);
             if error.side == Side::Upstream && !only_stale {
                 attempt.failed(error.label(), state);
             }
-            let after = if begun.ends_by_close.get() { After::Reset } else { After::Close };
-            Err(Failed { error, body_untouched: !has_body, response_begun: begun.response.get(), after })
+            Err(Failed { error, body_untouched: !has_body, response_begun: begun.get() })
         }
     }
 }
@@ -117,33 +115,37 @@ async fn both_ways(
     plan: &Plan,
     connection: &mut Connection,
     body: &mut Framer,
-    begun: &Begun,
+    begun: &Cell<bool>,
     meter: &mut Meter,
 ) -> (Result<Down, Error>, Upload) {
     let Client { stream: sink, inbox, receiver, alarm, .. } = client;
     let idle = plan.view.snapshot.config.timeouts.body_idle;
+    let has_moved = Cell::new(!inbox.is_empty());
     // While the request's body is not received, whether the client is still there is looked at.
     let (source, mut watched) = match plan.has_body {
-        true => (Some(Source { inbox, receiver, stream: sink, alarm, idle }), None),
-        false => (None, Some(receiver)),
+        true => (Some(Source { inbox, receiver, stream: sink, alarm, idle, has_moved: &has_moved }), None),
+        // One that closes after this needs no receive for it: it would only have to be cancelled.
+        false => (None, Some(receiver).filter(|_| plan.stays)),
     };
     let server = connection.stream.clone();
-    let state = Cell::new(Upload::Running);
+    let is_asking = plan.expects_continue && !has_moved.get();
+    let state = Cell::new(if is_asking { Upload::Asking } else { Upload::Running });
     let has_body = plan.has_body;
     let mut skip = !has_body;
     let mut up = pin!(upload(cx, plan, source, body, &server));
     let mut down = pin!(download(cx, plan, sink, connection, &state, begun, meter));
     // The end of a small send is of no interest before the response comes: looking at it only then saves a wake.
     let outcome = poll_fn(|task| {
-        if state.get() == Upload::Running
-            && !skip
-            && let Poll::Ready((ended, receiver)) = up.as_mut().poll(task)
-        {
-            watched = watched.take().or(receiver);
-            state.set(if ended.is_ok() { Upload::Ended } else { Upload::Failed });
-            // The request will never be whole. A server that has stopped reading may still have answered.
-            if let Err(RelayError::Source(cause)) = ended {
-                return Poll::Ready(Err(Error::downstream(Stage::Request, cause)));
+        if state.get().goes_on() && !skip {
+            if let Poll::Ready((ended, receiver)) = up.as_mut().poll(task) {
+                watched = watched.take().or(receiver);
+                state.set(if ended.is_ok() { Upload::Ended } else { Upload::Failed });
+                // The request will never be whole. A server that has stopped reading may still have answered.
+                if let Err(RelayError::Source(cause)) = ended {
+                    return Poll::Ready(Err(Error::downstream(Stage::Request, cause)));
+                }
+            } else if has_moved.get() {
+                state.set(Upload::Running);
             }
         }
         skip = false;
@@ -156,9 +158,7 @@ async fn both_ways(
         }
     })
     .await;
-    if matches!(&outcome, Ok(Down::Whole(response)) if response.client_stays || !has_body)
-        && state.get() == Upload::Running
-    {
+    if matches!(&outcome, Ok(Down::Whole(response)) if response.client_stays || !has_body) && state.get().goes_on() {
         state.set(if up.await.0.is_ok() { Upload::Ended } else { Upload::Failed });
     }
     (outcome, state.get())
@@ -181,8 +181,8 @@ fn upload<'s>(
     let mut head = plan.head.take();
     let alone = source.is_none().then(|| server.send_all([head.take().map(Chunk::from), None, None]));
     async move {
-        if let Some(Source { inbox, receiver, stream, alarm, idle }) = source {
-            let source = Source { inbox, receiver, stream, alarm, idle };
+        if let Some(Source { inbox, receiver, stream, alarm, idle, has_moved }) = source {
+            let source = Source { inbox, receiver, stream, alarm, idle, has_moved };
             let sent = Box::pin(copy(source, body, server, &mut head, &cx.handle)).await;
             receiver.set_mode(Mode::Once(Group::Head));
             return (sent, Some(receiver));
@@ -204,7 +204,7 @@ async fn download(
     sink: &Stream,
     connection: &mut Connection,
     upload: &Cell<Upload>,
-    begun: &Begun,
+    begun: &Cell<bool>,
     meter: &mut Meter,
 ) -> Result<Down, Error> {
     let timeouts = &plan.view.snapshot.config.timeouts;
@@ -214,14 +214,20 @@ async fn download(
     };
     let idle = if response.is_events { timeouts.tunnel_idle } else { timeouts.body_idle };
     meter.status = response.status;
-    begun.response.set(true);
-    begun.ends_by_close.set(response.ends_by_close);
+    begun.set(true);
     let mut head = Some(std::mem::take(&mut response.head));
     let Connection { inbox, receiver, stream, alarm, .. } = connection;
-    let source = Source { inbox, receiver, stream, alarm, idle };
+    let source = Source { inbox, receiver, stream, alarm, idle, has_moved: &Cell::new(true) };
+    // Until it is whole, an end of the connection would look like the end of the response, whatever brought it about.
+    if response.ends_by_close {
+        sink.reset_on_close(true);
+    }
     let relayed = copy(source, &mut response.framer, sink, &mut head, &cx.handle).await;
+    if response.ends_by_close && (relayed.is_ok() || head.is_some()) {
+        sink.reset_on_close(false);
+    }
     meter.bytes_out = response.framer.bytes();
-    begun.response.set(head.is_none());
+    begun.set(head.is_none());
     relayed.map_err(|error| match error {
         RelayError::Source(cause) if head.is_none() => Error::upstream(Stage::ResponseBody, cause),
         RelayError::Source(cause) => Error::upstream(Stage::ResponseHead, cause),
@@ -289,11 +295,14 @@ async fn receive_head(
         if let Poll::Ready(received) = connection.receiver.poll_recv(task) {
             return Poll::Ready(Ok(received));
         }
-        // The server's time runs from when it has the request, or is asked whether it wants the body.
-        if !is_set && (!plan.has_body || plan.expects_continue || upload.get() != Upload::Running) {
-            connection.alarm.set(first_byte);
-            is_set = true;
+        // The server's time runs from when it has the request, and while it is asked whether it wants the body.
+        let is_its_turn = !plan.has_body || upload.get() != Upload::Running;
+        match is_its_turn {
+            true if !is_set => connection.alarm.set(first_byte),
+            false if is_set => connection.alarm.clear(),
+            _ => {}
         }
+        is_set = is_its_turn;
         connection.alarm.poll_elapsed(task).map(Err)
     })
     .await;

@@ -7,11 +7,13 @@
 mod messages;
 mod registry;
 mod server;
+mod share;
 mod stats;
 mod waiters;
 
 pub use messages::{Command, CoreLink, Event, Events, events};
 pub use registry::Registry;
 pub use server::{InUse, LastError, Resolution, ServerCell, ServerKey};
+pub use share::Share;
 pub use stats::{CoreStats, Counter};
 pub use waiters::{QueueFull, Waiters, Waiting};

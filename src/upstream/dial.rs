@@ -30,6 +30,8 @@ pub(super) async fn dial(server: &ServerCell, timeout: Duration, handle: &Handle
         Ok(Err(error)) => return Err(failed(cause(&error))),
         Err(Elapsed) => return Err(failed(Cause::TimedOut)),
     };
+    // The request is sent at its own pace: the server's time to answer begins once it has all of it.
+    alarm.clear();
     let receiver = stream.receiver(Mode::Once(Group::Head));
     Ok(Box::new(Connection { stream, receiver, inbox: Inbox::Empty, alarm, bulky: false }))
 }

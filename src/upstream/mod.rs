@@ -6,7 +6,9 @@ mod dial;
 mod idle;
 mod obtain;
 mod pools;
+mod tried;
 
 pub use idle::Connection;
-pub use obtain::{Attempt, Obtain, Tried, Upstream};
+pub use obtain::{Attempt, Obtain, Upstream};
 pub use pools::{PoolView, Pools};
+pub use tried::Tried;

@@ -3,6 +3,7 @@
 use super::dial::dial;
 use super::idle::Connection;
 use super::pools::{PoolView, Pools, Server};
+use super::tried::Tried;
 use crate::balance::Servers;
 use crate::health::{self, Admit};
 use crate::model::Pool;
@@ -37,71 +38,6 @@ pub struct Attempt {
     is_early: bool,
     handle: Handle,
     _in_use: InUse<Server>,
-}
-
-/// What an exchange has tried already.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tried {
-    /// One bit for each of the first 64 servers.
-    servers: u64,
-    /// Of these, those that failed on a kept connection: they deserve a fresh one when there is no other server.
-    stale: u64,
-    fresh_only: bool,
-    /// Tries since the request was last held,
-    round: u32,
-    /// and since it came.
-    total: u32,
-    /// The server that failed last, and how.
-    last: Option<(usize, Error)>,
-}
-
-/// Tries of one request before it is given up or held: a pool may have more servers than can be told apart.
-const TRIES_MAX: u32 = 64;
-
-impl Tried {
-    /// The request failed on a connection to this server, `reused` or fresh, and is to be tried again.
-    pub fn failed(&mut self, server: usize, reused: bool, error: Error) {
-        if reused {
-            self.stale |= bit(server);
-            self.fresh_only = true;
-        }
-        self.last = Some((server, error));
-    }
-
-    /// Tries beyond the first.
-    pub fn retries(&self) -> u32 {
-        self.total.saturating_sub(1)
-    }
-
-    /// The server that failed last.
-    pub fn last_server(&self) -> Option<usize> {
-        self.last.map(|(server, _)| server)
-    }
-
-    fn add(&mut self, server: usize) {
-        self.servers |= bit(server);
-        self.round += 1;
-        self.total += 1;
-    }
-
-    fn has(self, server: usize) -> bool {
-        self.servers & bit(server) != 0 || self.round >= TRIES_MAX
-    }
-
-    /// Lets servers be tried again that only failed on a kept connection. False when there is none.
-    fn forgive_stale(&mut self) -> bool {
-        self.servers &= !self.stale;
-        std::mem::take(&mut self.stale) != 0
-    }
-
-    /// After a while: every server may be tried again.
-    fn begin_anew(&mut self) {
-        *self = Tried { total: self.total, last: self.last, ..Tried::default() };
-    }
-}
-
-fn bit(server: usize) -> u64 {
-    1u64.checked_shl(server as u32).unwrap_or(0)
 }
 
 /// What obtaining needs to know.
@@ -141,7 +77,7 @@ impl Obtain<'_> {
                 Pick::Nothing => match self.pick_ejected(*tried, looking.is_some()) {
                     Some(found) => found,
                     None => {
-                        let error = tried.last.map(|(_, error)| error);
+                        let error = tried.last_error();
                         let error = error.unwrap_or(Error::upstream(Stage::Connect, Cause::NoServer));
                         Box::pin(self.hold(held_until, &mut looking, error)).await?;
                         tried.begin_anew();
@@ -167,7 +103,7 @@ impl Obtain<'_> {
             match self.admit(index, |health| health.admit(now_ms)) {
                 Some(attempt) => return Pick::Server(index, attempt),
                 // Another core was faster to probe it or to take its last place.
-                None => tried.servers |= bit(index),
+                None => tried.skip(index),
             }
         }
     }
@@ -202,7 +138,7 @@ impl Obtain<'_> {
     async fn connect(&self, index: usize, mut attempt: Attempt, tried: &mut Tried) -> Result<Upstream, Error> {
         tried.add(index);
         attempt.server.requests.fetch_add(1, Relaxed);
-        let kept = if tried.fresh_only { None } else { attempt.server.idle().take() };
+        let kept = if tried.wants_fresh() { None } else { attempt.server.idle().take() };
         if let Some(connection) = kept {
             return Ok(Upstream { index, connection, attempt, reused: true, connect_time: None });
         }

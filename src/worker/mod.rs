@@ -2,11 +2,10 @@
 
 mod keep;
 
-use crate::limit::{Clients, Gate};
 use crate::listen::{Handed, Peer, admit, listen};
 use crate::log::LogSink;
-use crate::serve::{Context, Parts};
-use crate::shared::{Command, CoreStats, Event, Events};
+use crate::serve::Context;
+use crate::shared::{Command, Event, Share};
 use crate::snapshot::Snapshot;
 use ringferry_runtime::mailbox::Mailbox;
 use ringferry_runtime::time::Sleep;
@@ -17,16 +16,8 @@ use std::sync::mpsc::SyncSender;
 
 /// What a core needs to work.
 pub struct Worker {
-    /// Its number, from 0.
-    pub core: usize,
-    /// What it counts.
-    pub stats: Arc<CoreStats>,
-    /// Connections of each client, all cores together.
-    pub clients: Arc<Clients>,
-    /// Connections of all clients, all cores together.
-    pub connections: Arc<Gate>,
-    /// What it tells the control plane.
-    pub events: Events,
+    /// Its part in what belongs to the process.
+    pub share: Share,
     /// Where its log lines go.
     pub log: LogSink,
     /// The configuration to start with.
@@ -46,10 +37,8 @@ impl Worker {
             Ok(core) => core,
             Err(error) => return drop(started.send(Err(error))),
         };
-        let handle = core.handle();
-        let Worker { core: number, stats, clients, connections, events, log, snapshot, commands, handed, peers } = self;
-        let parts = Parts { handle, core: number, stats, clients, connections, events, log, snapshot };
-        let cx = Rc::new(Context::new(parts));
+        let Worker { share, log, snapshot, commands, handed, peers } = self;
+        let cx = Rc::new(Context::new(core.handle(), share, log, snapshot));
         let _ = started.send(Ok(()));
         core.run(work(cx, commands, handed, peers.into()));
     }

@@ -226,12 +226,16 @@ impl Kernel {
         socket::local(fd)
     }
 
+    pub(crate) fn acknowledged(&self, fd: RawDescriptor) -> Option<u64> {
+        socket::acknowledged(fd)
+    }
+
     pub(crate) fn pipe(&mut self) -> io::Result<PipeEnds> {
         pipe::pipe()
     }
 
-    pub(crate) fn reset_on_close(&mut self, fd: RawDescriptor) {
-        socket::reset_on_close(fd);
+    pub(crate) fn reset_on_close(&mut self, fd: RawDescriptor, reset: bool) {
+        socket::reset_on_close(fd, reset);
     }
 
     pub(crate) fn close(&mut self, fd: RawDescriptor) {

@@ -67,9 +67,10 @@ impl Stream {
         op::shutdown(&self.descriptor, how).await
     }
 
-    /// Makes the close a reset (RFC 9293 section 3.10.4): what was not yet sent is thrown away, and the peer is told.
-    pub fn reset(&self) {
-        self.descriptor.handle().kernel().reset_on_close(self.descriptor.raw());
+    /// Whether the close, however it comes, is a reset (RFC 9293 section 3.10.4): what was not yet sent is thrown away
+    /// then, and the peer is told.
+    pub fn reset_on_close(&self, reset: bool) {
+        self.descriptor.handle().kernel().reset_on_close(self.descriptor.raw(), reset);
     }
 
     /// Waits until there is something to receive: bytes, the end, or an error.
@@ -80,6 +81,12 @@ impl Stream {
     /// Waits until something can be sent, or there is an error.
     pub async fn writable(&self) -> io::Result<()> {
         op::ready(&self.descriptor, WRITABLE).await.map(drop)
+    }
+
+    /// How many bytes the other end has acknowledged so far: whether it takes anything of a send that is not done yet.
+    /// `None` where that is not known, as for a unix socket.
+    pub fn acknowledged(&self) -> Option<u64> {
+        self.descriptor.handle().kernel().acknowledged(self.descriptor.raw())
     }
 
     pub(super) fn raw(&self) -> RawDescriptor {

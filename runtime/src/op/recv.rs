@@ -62,7 +62,7 @@ impl Receiver {
 
     /// Ends what is armed, so that nothing takes bytes away from a synchronous call. Bytes that came first are
     /// returned, and this is to be called again; `None` once nothing is armed. An end or an error is not reported: who
-    /// asks the socket next finds it again.
+    /// asks the socket next finds that it has ended.
     pub fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<Option<Lent>> {
         while let Some((mode, running)) = &mut self.running {
             running.cancel();
@@ -80,9 +80,10 @@ impl Receiver {
         Poll::Ready(None)
     }
 
-    /// Whether something has come since it was armed: bytes, the end, or an error.
+    /// Whether something has come since it was armed: bytes, the end, or an error; or may have come, where there was no
+    /// buffer to put it into.
     pub fn is_ready(&self) -> bool {
-        self.running.as_ref().is_some_and(|(_, running)| running.is_ready())
+        self.starved.is_some() || self.running.as_ref().is_some_and(|(_, running)| running.is_ready())
     }
 
     /// Whether the connection broke: reset by the peer, or given up by the kernel. What has been received before can still

@@ -111,6 +111,24 @@ fn a_buffer_that_comes_back_reaches_the_one_who_can_use_it() {
 }
 
 #[test]
+fn a_starved_receive_does_not_pass_for_a_quiet_one() {
+    on_core(|handle| async move {
+        for mode in [Mode::Stream, Mode::Once(Group::Head)] {
+            let held = hoard(&handle, Group::Head).await;
+            let (client, server) = pair(&handle).await;
+            let mut receiver = server.receiver(mode);
+            client.send(b"unasked".as_slice(), true).await.0.unwrap();
+            assert!(matches!(race(receiver.recv(), turns(&handle, 4)).await, Either::Right(())));
+            assert!(receiver.is_ready(), "{mode:?}");
+            drop(held);
+            assert_eq!(&soon(&handle, receiver.recv()).await.unwrap().unwrap()[..], b"unasked");
+            receiver.arm();
+            assert!(!receiver.is_ready(), "{mode:?}");
+        }
+    });
+}
+
+#[test]
 fn a_starved_receive_goes_on_in_the_task_that_asked_last() {
     on_core(|handle| async move {
         let held = hoard(&handle, Group::Head).await;

@@ -128,7 +128,7 @@ fn a_reset_is_noticed_by_who_does_not_receive_and_an_end_is_none() {
             let mut receiver = server.receiver(mode);
             let broken = poll_fn(|cx| receiver.poll_broken(cx));
             let reset = async {
-                client.reset();
+                client.reset_on_close(true);
                 drop(client);
             };
             join(broken, reset).await;

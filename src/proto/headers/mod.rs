@@ -16,7 +16,7 @@ pub use request::{RequestCx, write_request};
 pub(super) use response::connection_field;
 pub use response::{ResponseCx, write_interim, write_response, write_switch};
 
-use ringferry_parser::h1::{Fields, Known, RequestHead, Version, list};
+use ringferry_parser::h1::{Fields, Known, RequestBody, RequestHead, Version, list};
 
 /// What we call ourselves in `Via`.
 const PSEUDONYM: &[u8] = b"ringferry";
@@ -30,9 +30,11 @@ pub fn seen_before(fields: &Fields<'_, '_>, instance: &str) -> bool {
 }
 
 /// The protocols that the client asks to switch to and that we offer to the server. HTTP/2 over cleartext is left out:
-/// it is no tunnel, its requests would pass by every rule of the proxy.
+/// it is no tunnel, its requests would pass by every rule of the proxy. Nor is a switch offered along with a body, in the
+/// middle of which it could come.
 pub fn offered_protocols<'b>(head: &RequestHead<'_, 'b>) -> impl Iterator<Item = &'b [u8]> {
-    let asked = head.upgrade.then(|| head.fields.all(Known::Upgrade)).into_iter().flatten();
+    let has_body = !matches!(head.body, RequestBody::None | RequestBody::Length(0));
+    let asked = (head.upgrade && !has_body).then(|| head.fields.all(Known::Upgrade)).into_iter().flatten();
     asked.flat_map(list).filter(|protocol| !protocol.is_empty() && !protocol.eq_ignore_ascii_case(b"h2c"))
 }
 

@@ -1,0 +1,20 @@
+//! What one core shares with the other cores and with the control plane.
+
+use super::{CoreStats, Events};
+use crate::limit::{Clients, Gate};
+use std::sync::Arc;
+
+/// A core's part in what belongs to the whole process.
+#[derive(Clone)]
+pub struct Share {
+    /// Its number, from 0.
+    pub core: usize,
+    /// What it counts.
+    pub stats: Arc<CoreStats>,
+    /// Connections of each client, all cores together.
+    pub clients: Arc<Clients>,
+    /// Connections of all clients, all cores together.
+    pub connections: Arc<Gate>,
+    /// What it tells the control plane.
+    pub events: Events,
+}
