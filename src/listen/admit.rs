@@ -1,7 +1,7 @@
 //! Whether a connection may come: the maxima of all connections and of one client's.
 
 use crate::limit::Ticket;
-use crate::serve::{Context, serve};
+use crate::serve::{Context, Through, serve};
 use ringferry_runtime::net::Stream;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ pub fn admit(cx: &Rc<Context>, socket: OwnedFd, listener: u64) {
         cx.stats.accept_errors.add(1);
         return;
     }
-    let mut open = Open { cx: cx.clone(), ticket: None };
+    let mut open = Open { cx: cx.clone(), ticket: None, _through: cx.through(listener) };
     cx.stats.connections.add(1);
     cx.stats.connections_total.add(1);
     // A trusted proxy speaks for many clients.
@@ -35,6 +35,7 @@ pub fn admit(cx: &Rc<Context>, socket: OwnedFd, listener: u64) {
 struct Open {
     cx: Rc<Context>,
     ticket: Option<Ticket>,
+    _through: Through,
 }
 
 impl Drop for Open {

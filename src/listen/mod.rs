@@ -23,6 +23,7 @@ const REST: Duration = Duration::from_millis(50);
 
 /// Accepts on one address until the snapshot has it no more or the core drains.
 pub async fn listen(cx: Rc<Context>, bound: Arc<Bound>, peers: Rc<[Peer]>) {
+    let _through = cx.through(bound.key);
     // The sockets of an address are shared out among the cores in order.
     let Some(socket) = bound.sockets.get(cx.core % bound.sockets.len().max(1)) else { return };
     let mut listener = match Listener::new(&cx.handle, socket.as_fd()) {

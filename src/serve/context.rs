@@ -10,7 +10,7 @@ use ringferry_runtime::time::Instant;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::ops::Deref;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
@@ -25,6 +25,8 @@ pub struct Context {
     view: RefCell<Rc<View>>,
     /// Views that still have listeners that the newest one has not, while their connections drain.
     retired: RefCell<Vec<Rc<View>>>,
+    /// How many came through each listener and are still here; see [`Context::through`].
+    through: RefCell<Vec<(u64, u32)>>,
     log: RefCell<LogSink>,
     draining: Cell<bool>,
     /// Who waits for the first line of a batch, and for the last connection.
@@ -40,6 +42,18 @@ pub struct View {
     pub snapshot: Arc<Snapshot>,
     /// Its pools.
     pub pools: Vec<PoolView>,
+}
+
+/// See [`Context::through`].
+pub struct Through {
+    cx: Rc<Context>,
+    listener: u64,
+}
+
+impl Drop for Through {
+    fn drop(&mut self) {
+        self.cx.left(self.listener);
+    }
 }
 
 impl Deref for Context {
@@ -61,6 +75,7 @@ impl Context {
             pools,
             view: RefCell::new(view),
             retired: RefCell::default(),
+            through: RefCell::default(),
             log: RefCell::new(log),
             draining: Cell::new(false),
             line_waiter: RefCell::default(),
@@ -88,21 +103,47 @@ impl Context {
 
     /// New exchanges use `snapshot` from now on. Returns the view before it if a listener is gone; it has to be
     /// [forgotten](Context::forget) after a while.
-    pub fn publish(&self, snapshot: Arc<Snapshot>) -> Option<Rc<View>> {
+    pub fn publish(&self, snapshot: Arc<Snapshot>) -> Option<Weak<View>> {
         self.stats.generation.set(snapshot.generation);
         self.log.borrow_mut().set_format(snapshot.config.log.format);
         let view = Rc::new(View { pools: self.pools.view(&snapshot), snapshot });
         let old = self.view.replace(view.clone());
         let lost = old.snapshot.listeners.iter().any(|bound| view.snapshot.listener(bound.key).is_none());
         lost.then(|| {
-            self.retired.borrow_mut().push(old.clone());
-            old
+            let view = Rc::downgrade(&old);
+            self.retired.borrow_mut().push(old);
+            view
         })
     }
 
+    /// Counts one that came through `listener`, or accepts on it, until the guard is dropped: as long as there are any,
+    /// a view that has the listener is kept.
+    pub fn through(self: &Rc<Self>, listener: u64) -> Through {
+        let mut through = self.through.borrow_mut();
+        match through.iter_mut().find(|(key, _)| *key == listener) {
+            Some((_, count)) => *count += 1,
+            None => through.push((listener, 1)),
+        }
+        Through { cx: self.clone(), listener }
+    }
+
+    /// The last one that came through `listener` is gone: so may views be that were kept for it.
+    fn left(&self, listener: u64) {
+        let mut through = self.through.borrow_mut();
+        let Some(place) = through.iter().position(|(key, _)| *key == listener) else { return };
+        through[place].1 -= 1;
+        if through[place].1 > 0 {
+            return;
+        }
+        through.swap_remove(place);
+        let current = self.view();
+        let is_needed = |key: u64| current.snapshot.listener(key).is_none() && through.iter().any(|(k, _)| *k == key);
+        self.retired.borrow_mut().retain(|view| view.snapshot.listeners.iter().any(|bound| is_needed(bound.key)));
+    }
+
     /// Connections of listeners that only `view` had are closed when they are idle.
-    pub fn forget(&self, view: &Rc<View>) {
-        self.retired.borrow_mut().retain(|retired| !Rc::ptr_eq(retired, view));
+    pub fn forget(&self, view: &Weak<View>) {
+        self.retired.borrow_mut().retain(|retired| !std::ptr::eq(Rc::as_ptr(retired), view.as_ptr()));
         self.handle.wake_all();
     }
 

@@ -16,4 +16,4 @@ mod transfer;
 mod tunnel;
 
 pub use connection::serve;
-pub use context::{Context, View};
+pub use context::{Context, Through, View};
