@@ -1,6 +1,6 @@
 //! A new configuration takes over without any request being harmed.
 
-use crate::support::{Gate, Origin, Pattern, PatternCheck, Proxy, Wire, default_site, ok, site, wait_until};
+use crate::support::{Gate, Origin, Pattern, PatternCheck, Proxy, Wire, default_site, site, wait_until};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -199,13 +199,7 @@ fn the_verb_reloads_and_a_dry_run_does_not() {
 #[test]
 fn a_limit_holds_across_a_reload() {
     let gate = Arc::new(Gate::default());
-    let origin = Origin::answering({
-        let gate = gate.clone();
-        move |_| {
-            gate.pass();
-            ok("served")
-        }
-    });
+    let origin = Origin::gated(&gate);
     let config = format!(
         "[[site]]\nhost = \"*\"\nupstream = {{ servers = [{{ url = {:?}, max_connections = 1 }}], queue = 10 }}\n",
         origin.url(),

@@ -194,13 +194,7 @@ fn requests_over_the_limit_of_a_server_wait_in_order() {
 #[test]
 fn a_full_queue_is_an_answer_at_once() {
     let gate = Arc::new(Gate::default());
-    let origin = Origin::answering({
-        let gate = gate.clone();
-        move |_| {
-            gate.pass();
-            ok("served")
-        }
-    });
+    let origin = Origin::gated(&gate);
     let servers = format!("{{ servers = [{{ url = {:?}, max_connections = 1 }}], queue = 1 }}", origin.url());
     let proxy = Proxy::start(&config(&servers));
     let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -154,21 +154,14 @@ const SOCKET_PATH_MAX: usize = 107;
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::check_scalar;
     use super::*;
-
-    #[track_caller]
-    fn check<T: Scalar>(text: &str, show: impl Fn(T) -> String, expect: Result<&str, &str>) {
-        assert_eq!(
-            T::from_text(text).map(show).map_err(Wrong::into_what),
-            expect.map(str::to_owned).map_err(str::to_owned)
-        );
-    }
 
     #[track_caller]
     fn listen(text: &str, expect: Result<&str, &str>) {
         let show =
             |listener: Listener| format!("{}{}", listener.address, if listener.dual_stack { " dual" } else { "" });
-        check(text, show, expect);
+        check_scalar(text, show, expect);
     }
 
     #[test]
@@ -196,7 +189,7 @@ mod tests {
             ServerAddress::Name { .. } => format!("name {address}"),
             _ => address.to_string(),
         };
-        check(text, show, expect);
+        check_scalar(text, show, expect);
     }
 
     #[test]
@@ -234,7 +227,7 @@ mod tests {
             let shown = peers.0.iter().map(|set| format!("{}/{}", set.address, set.prefix_len));
             shown.collect::<Vec<_>>().join(" ")
         };
-        check(text, show, expect);
+        check_scalar(text, show, expect);
     }
 
     #[test]

@@ -158,19 +158,12 @@ const CORE_MAX: usize = 1023;
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::check_scalar;
     use super::*;
 
     #[track_caller]
-    fn check<T: Scalar>(text: &str, show: impl Fn(T) -> String, expect: Result<&str, &str>) {
-        assert_eq!(
-            T::from_text(text).map(show).map_err(Wrong::into_what),
-            expect.map(str::to_owned).map_err(str::to_owned)
-        );
-    }
-
-    #[track_caller]
     fn host(text: &str, expect: Result<&str, &str>) {
-        check(text, |host: HostPattern| format!("{host:?}"), expect);
+        check_scalar(text, |host: HostPattern| format!("{host:?}"), expect);
     }
 
     #[test]
@@ -195,7 +188,7 @@ mod tests {
 
     #[track_caller]
     fn path(text: &str, expect: Result<&str, &str>) {
-        check(text, |path: RoutePath| path.0, expect);
+        check_scalar(text, |path: RoutePath| path.0, expect);
     }
 
     #[test]
@@ -216,7 +209,7 @@ mod tests {
 
     #[track_caller]
     fn target(text: &str, expect: Result<&str, &str>) {
-        check(text, |target: Target| format!("{} {}", target.url, target.keep_path), expect);
+        check_scalar(text, |target: Target| format!("{} {}", target.url, target.keep_path), expect);
     }
 
     #[test]
@@ -242,7 +235,7 @@ mod tests {
 
     #[track_caller]
     fn cores(text: &str, expect: Result<&str, &str>) {
-        check(text, |cores: Cores| format!("{cores:?}"), expect);
+        check_scalar(text, |cores: Cores| format!("{cores:?}"), expect);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! An origin that a test scripts: remembers every request, answers as told, one thread for each connection.
 
 use super::wire::{Message, Stream, Wire};
-use super::{TempDir, WAIT, wait_until};
+use super::{Gate, TempDir, WAIT, wait_until};
 use socket2::Socket;
 use std::fmt::Write as _;
 use std::io;
@@ -63,6 +63,15 @@ impl Origin {
     pub(crate) fn named(name: &str) -> Origin {
         let bytes = ok(name);
         Origin::answering(move |_| bytes.clone())
+    }
+
+    /// Answers `served`, each request once `gate` lets it pass.
+    pub(crate) fn gated(gate: &Arc<Gate>) -> Origin {
+        let gate = gate.clone();
+        Origin::answering(move |_| {
+            gate.pass();
+            ok("served")
+        })
     }
 
     /// Runs `script` once for each connection, which ends with it. An error of the script is a connection that ends.

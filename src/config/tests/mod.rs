@@ -7,6 +7,16 @@ mod syntax;
 mod ties;
 
 use super::load;
+use super::reader::{Scalar, Wrong};
+
+/// What a scalar written as `text` means, as `show` has it, or what is wrong with it.
+#[track_caller]
+pub(super) fn check_scalar<T: Scalar>(text: &str, show: impl Fn(T) -> String, expect: Result<&str, &str>) {
+    assert_eq!(
+        T::from_text(text).map(show).map_err(Wrong::into_what),
+        expect.map(str::to_owned).map_err(str::to_owned)
+    );
+}
 
 /// The problems of `text`, as they are shown.
 #[track_caller]
