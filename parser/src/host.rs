@@ -64,16 +64,25 @@ pub fn normalize<'a>(host: &'a str, scratch: &'a mut HostScratch) -> &'a str {
 
 fn is_name(host: &[u8]) -> bool {
     let mut previous = b'.';
+    let mut is_name = !host.is_empty() && host.len() <= HOST_BYTES_MAX;
     for &byte in host {
-        let allowed = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
         // No label is empty, but for the one behind a trailing dot, which ends a full name.
-        if !allowed || (byte == b'.' && previous == b'.') {
-            return false;
-        }
+        is_name &= IN_NAME[usize::from(byte)] & !(byte == b'.' && previous == b'.');
         previous = byte;
     }
-    !host.is_empty() && host.len() <= HOST_BYTES_MAX
+    is_name
 }
+
+/// The bytes that names have.
+const IN_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'.' | b'_' | b'~');
+        byte += 1;
+    }
+    table
+};
 
 fn ipv6(host: &str) -> Option<Ipv6Addr> {
     host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()

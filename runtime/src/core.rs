@@ -7,7 +7,7 @@ use crate::driver::{After, Slots, Stats};
 use crate::kernel::{Kernel, KernelError, KernelSettings, Op};
 use crate::sys::pipe::PipeEnds;
 use crate::sys::{Remote, Woken};
-use crate::task::{self, Outcome, Registered, RunQueue, TaskTable, Turning};
+use crate::task::{self, Outcome, Registered, RunQueue, Shelf, TaskTable, Turning};
 use crate::time::{Instant, Wheel};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -82,6 +82,7 @@ struct Inner {
     queue: Rc<RunQueue>,
     wheel: RefCell<Wheel>,
     pool: Pool,
+    shelf: Rc<Shelf>,
     pipes: RefCell<Pipes>,
     now: Cell<Instant>,
     /// The ring takes nothing any more.
@@ -123,6 +124,7 @@ impl Core {
             queue: Rc::new(RunQueue::new(registered.id)),
             wheel: RefCell::new(Wheel::new(now)),
             pool: Pool::new(),
+            shelf: Rc::default(),
             pipes: RefCell::default(),
             now: Cell::new(now),
             closed: Cell::new(false),

@@ -27,7 +27,7 @@ pub use crate::cores::{CoreThread, available_cpus, pin, spawn_pinned};
 pub use crate::driver::Stats;
 pub use crate::kernel::KernelError;
 pub use crate::sys::listener::{BindError, bind_tcp, is_taken};
-pub use crate::task::{Either, JoinHandle, join, race};
+pub use crate::task::{Either, JoinHandle, Recycled, join, race};
 
 /// Random bits for identifiers; not for keys.
 pub fn random() -> u64 {

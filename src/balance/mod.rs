@@ -33,6 +33,8 @@ pub trait Servers {
 pub struct Picker {
     primary: Algorithm,
     backup: Algorithm,
+    /// There is one server, and nothing to choose.
+    is_single: bool,
 }
 
 impl Picker {
@@ -40,12 +42,15 @@ impl Picker {
     pub fn new(pool: &Pool, seed: u64) -> Picker {
         let mut rng = Rng::new(seed);
         let mut algorithm = |backup| Algorithm::new(&pool.balance, Members::of(pool, backup), &mut rng);
-        Picker { primary: algorithm(false), backup: algorithm(true) }
+        Picker { primary: algorithm(false), backup: algorithm(true), is_single: pool.servers.len() == 1 }
     }
 
     /// The server for a request, or `None` when none is usable. A backup is picked only when nothing else is usable.
     /// `key` is the [`key_hash`] of what the pool hashes; the other algorithms ignore it.
     pub fn pick(&mut self, servers: &impl Servers, key: u64) -> Option<usize> {
+        if self.is_single {
+            return servers.usable(0).then_some(0);
+        }
         self.primary.pick(servers, key).or_else(|| self.backup.pick(servers, key))
     }
 }

@@ -162,6 +162,11 @@ impl LogSink {
         self.dropped
     }
 
+    /// Whether lines are written at all.
+    pub fn is_wanted(&self) -> bool {
+        self.format.is_some()
+    }
+
     /// Changes how the next lines look; `None` writes no more.
     pub fn set_format(&mut self, format: Option<LogFormat>) {
         self.format = format;

@@ -152,8 +152,8 @@ pub fn send<'a>(
 
 /// Byte vectors that were sent serve again.
 fn give_back(chunks: Chunks, handle: &Handle) {
-    for chunk in chunks.into_iter().flatten() {
-        if let Chunk::Bytes(bytes, _) = chunk {
+    for chunk in chunks {
+        if let Some(Chunk::Bytes(bytes, _)) = chunk {
             handle.give_bytes(bytes);
         }
     }

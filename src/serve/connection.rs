@@ -25,7 +25,7 @@ pub fn serve<O: 'static>(
         while client.wait(&cx, is_fresh).await {
             is_fresh = false;
             // Boxed, all of them: they are large, and an idle connection must not be.
-            match Box::pin(exchange(&cx, &mut client)).await {
+            match cx.handle.recycle(exchange(&cx, &mut client)).await {
                 After::Keep => {}
                 After::Linger => return Box::pin(client.linger(&cx)).await,
                 After::Close => return,

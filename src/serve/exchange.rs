@@ -10,6 +10,7 @@ use super::transfer::{Failed, client_left, transfer};
 use crate::proto::error::Error;
 use crate::proto::h1::may_retry;
 use crate::upstream::{Obtain, Tried};
+use ringferry_runtime::Recycled;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -44,7 +45,7 @@ pub(super) async fn exchange(cx: &Rc<Context>, client: &mut Client) -> After {
 }
 
 /// Sends the request to a server, to another if that one fails and it does no harm, and relays the response.
-async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut meter: Box<Meter>) -> After {
+async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Recycled<Plan>, mut meter: Recycled<Meter>) -> After {
     let view = plan.view.clone();
     let (pool, state) = view.snapshot.pool(plan.pool);
     let obtain = Obtain {
@@ -77,7 +78,8 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut met
                 return After::Tunnel(joined);
             }
             Ok(after) => {
-                meter.finish();
+                cx.handle.give_bytes(plan.head.take().unwrap_or_default());
+                Meter::finish(meter);
                 return after;
             }
             Err(Failed { error, body_untouched, .. })
@@ -90,7 +92,7 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Box<Plan>, mut met
             }
             Err(Failed { error, .. }) => {
                 meter.error = Some(error);
-                meter.finish();
+                Meter::finish(meter);
                 return After::Close;
             }
         }
@@ -112,7 +114,13 @@ async fn while_there<T>(
 }
 
 /// Answers with the error's page.
-async fn give_up(cx: &Rc<Context>, client: &mut Client, error: Error, plan: &Plan, mut meter: Box<Meter>) -> After {
+async fn give_up(
+    cx: &Rc<Context>,
+    client: &mut Client,
+    error: Error,
+    plan: &Plan,
+    mut meter: Recycled<Meter>,
+) -> After {
     // What has not been read of the body cannot be told from a next request; what is not announced, need not be.
     meter.facts.has_body |= plan.expects_continue;
     fail(cx, client, error, meter).await

@@ -8,6 +8,7 @@ use super::record::Meter;
 use crate::proto::error::Error;
 use crate::proto::page::{PageCx, write_not_allowed, write_page, write_redirect};
 use ringferry_parser::h1::{Target, Version};
+use ringferry_runtime::Recycled;
 use ringferry_runtime::time::Alarm;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
 const SEND_TIME: Duration = Duration::from_secs(10);
 
 /// Sends the answer, logs the exchange, and says how the connection goes on.
-pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, mut meter: Box<Meter>) -> After {
+pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, mut meter: Recycled<Meter>) -> After {
     // A body that is not read would be taken for the next request; so the connection ends, gently.
     let facts = &meter.facts;
     let keep_alive = facts.stays && !facts.has_body && !cx.is_draining();
@@ -41,7 +42,7 @@ pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, 
         Reply::Error(error) => {
             meter.error = Some(*error);
             let Some(status) = error.status() else {
-                meter.finish();
+                Meter::finish(meter);
                 return After::Close;
             };
             meter.status = status;
@@ -52,7 +53,7 @@ pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, 
         }
     }
     let sent = send(cx, client, out).await;
-    meter.finish();
+    Meter::finish(meter);
     match (sent, keep_alive) {
         (false, _) => After::Close,
         (true, true) => After::Keep,
@@ -61,7 +62,7 @@ pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, 
 }
 
 /// The page for an error of an exchange whose response has not begun.
-pub(super) async fn fail(cx: &Rc<Context>, client: &mut Client, error: Error, meter: Box<Meter>) -> After {
+pub(super) async fn fail(cx: &Rc<Context>, client: &mut Client, error: Error, meter: Recycled<Meter>) -> After {
     answer(cx, client, Reply::Error(error), meter).await
 }
 

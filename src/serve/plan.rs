@@ -14,6 +14,7 @@ use ringferry_parser::h1::{
 };
 use ringferry_parser::host;
 use ringferry_parser::path::{self, Path};
+use ringferry_runtime::Recycled;
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -23,7 +24,7 @@ pub(super) enum Decision {
     /// The head is not whole yet.
     NeedMore,
     /// It goes to a pool.
-    Forward(Box<Plan>, Facts),
+    Forward(Recycled<Plan>, Facts),
     /// We answer it ourselves.
     Answer(Reply, Facts),
 }
@@ -240,7 +241,7 @@ fn act(
         stays: facts.stays,
         view,
     };
-    Decision::Forward(Box::new(plan), facts)
+    Decision::Forward(cx.handle.recycle(plan), facts)
 }
 
 /// The head for the server.

@@ -6,6 +6,7 @@ use crate::log::Record;
 use crate::proto::error::{Cause, Error, Side, Stage};
 use crate::shared::ServerCell;
 use ringferry_parser::h1::Version;
+use ringferry_runtime::Recycled;
 use ringferry_runtime::time::Instant;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -36,9 +37,9 @@ pub(super) struct Meter {
 
 impl Meter {
     /// Boxed, since it is handed from one step of the exchange to the next.
-    pub(super) fn begin(cx: &Rc<Context>, peer: IpAddr) -> Box<Meter> {
+    pub(super) fn begin(cx: &Rc<Context>, peer: IpAddr) -> Recycled<Meter> {
         cx.stats.exchanges.add(1);
-        Box::new(Meter {
+        cx.handle.recycle(Meter {
             cx: cx.clone(),
             peer,
             facts: Facts::default(),
@@ -65,8 +66,8 @@ impl Meter {
     }
 
     /// The exchange has come to an end of its own, good or bad.
-    pub(super) fn finish(mut self: Box<Meter>) {
-        self.is_finished = true;
+    pub(super) fn finish(mut meter: Recycled<Meter>) {
+        meter.is_finished = true;
     }
 
     fn log(&self) {
@@ -138,7 +139,9 @@ impl Drop for Meter {
             self.error = Some(Error::internal(Stage::ResponseBody, cause));
         }
         self.count();
-        self.log();
+        if self.cx.log().is_wanted() {
+            self.log();
+        }
         self.cx.handle.give_bytes(std::mem::take(&mut self.facts).into_text());
     }
 }

@@ -9,6 +9,7 @@ use crate::relay::Framer;
 use ringferry_parser::h1::{
     FieldSlots, HeadLimits, Known, Parsed, RequestHead, ResponseBody, ResponseHead, request, response,
 };
+use ringferry_runtime::Recycled;
 
 /// What has come from the server.
 pub(super) enum Response {
@@ -19,7 +20,7 @@ pub(super) enum Response {
     /// A switch of protocols that was asked for.
     Switch(Vec<u8>),
     /// The final response.
-    Final(Box<Final>),
+    Final(Recycled<Final>),
 }
 
 /// A final response, about to be sent.
@@ -66,7 +67,8 @@ pub(super) fn respond(
         client_version: plan.version,
         date: &date.0,
         strip_prefix: route.strip_prefix.then_some(&*route.path),
-        host: str::from_utf8(facts.text(Text::Host)).unwrap_or_default(),
+        // Of no use without a prefix.
+        host: if route.strip_prefix { str::from_utf8(facts.text(Text::Host)).unwrap_or_default() } else { "" },
         via: config.via,
     };
     let mut out = cx.handle.take_bytes();
@@ -81,7 +83,7 @@ pub(super) fn respond(
         Response::Interim(out)
     } else {
         write_response(&head, &response_cx, &mut out);
-        Response::Final(Box::new(Final {
+        Response::Final(cx.handle.recycle(Final {
             status: head.status,
             head: out,
             framer: Framer::response(head.body, framing),

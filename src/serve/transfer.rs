@@ -14,7 +14,7 @@ use crate::snapshot::SnapshotPool;
 use crate::upstream::{Connection, Upstream};
 use ringferry_runtime::net::{Mode, Receiver, Stream};
 use ringferry_runtime::time::Elapsed;
-use ringferry_runtime::{Chunk, Group};
+use ringferry_runtime::{Chunk, Group, Recycled};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -51,7 +51,7 @@ impl Upload {
 
 /// What came down.
 enum Down {
-    Whole(Box<Final>),
+    Whole(Recycled<Final>),
     Switched,
 }
 
@@ -244,7 +244,7 @@ async fn head(
     connection: &mut Connection,
     upload: &Cell<Upload>,
     meter: &mut Meter,
-) -> Result<Option<Box<Final>>, Error> {
+) -> Result<Option<Recycled<Final>>, Error> {
     let body_idle = plan.view.snapshot.config.timeouts.body_idle;
     let mut interims = 0;
     loop {

@@ -8,6 +8,7 @@ use super::record::Meter;
 use crate::proto::error::{Error, Stage};
 use crate::relay::{RelayError, Tunnel, tunnel};
 use crate::upstream::{Attempt, Connection};
+use ringferry_runtime::Recycled;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub(super) struct Joined {
     _attempt: Attempt,
     idle: Duration,
     /// `None` until it is taken over.
-    meter: Option<Box<Meter>>,
+    meter: Option<Recycled<Meter>>,
 }
 
 impl Joined {
@@ -27,7 +28,7 @@ impl Joined {
     }
 
     /// Takes what the log will need, by name.
-    pub(super) fn take_over(&mut self, mut meter: Box<Meter>) {
+    pub(super) fn take_over(&mut self, mut meter: Recycled<Meter>) {
         if let Place::Route(view, found) = &meter.facts.place {
             let config = &view.snapshot.config;
             let site = config.sites[found.site.index()].name.clone();
@@ -50,6 +51,6 @@ impl Joined {
         meter.error = failed.map(|error| match error {
             RelayError::Source(cause) | RelayError::Sink(cause) => Error::downstream(Stage::Tunnel, cause),
         });
-        meter.finish();
+        Meter::finish(meter);
     }
 }

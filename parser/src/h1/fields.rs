@@ -44,6 +44,8 @@ impl Default for FieldSlots<'_> {
 pub struct Fields<'s, 'b> {
     headers: &'s [Header<'b>],
     known: &'s [Known],
+    /// The bytes that they were read from.
+    section: &'b [u8],
 }
 
 impl<'s, 'b> Fields<'s, 'b> {
@@ -66,6 +68,16 @@ impl<'s, 'b> Fields<'s, 'b> {
     /// The value of the first field of this name, whatever its case: for names that only the configuration knows.
     pub fn named(&self, name: &str) -> Option<&'b [u8]> {
         self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+    }
+
+    /// The whole line of one of these fields, its end included, if it is written as we would write it: `Name: value`
+    /// and CR LF, with no other whitespace around the value. A copy of it is all that passing it on takes.
+    #[inline]
+    pub fn line(&self, field: &Field<'b>) -> Option<&'b [u8]> {
+        let start = offset(self.section, field.name.as_bytes());
+        let (name_end, value) = (start + field.name.len(), offset(self.section, field.value));
+        let line = self.section.get(start..value.saturating_add(field.value.len() + 2))?;
+        (value == name_end + 2 && line[field.name.len() + 1] == b' ' && line.ends_with(b"\r\n")).then_some(line)
     }
 
     /// How many there are.
@@ -93,13 +105,18 @@ pub(super) fn classify<'s, 'b>(
         return Err(Bad::LineEnd.into());
     }
     for (header, known) in headers.iter().zip(known.iter_mut()) {
-        if !starts_a_line(section, header.name.as_ptr().addr() - section.as_ptr().addr()) {
+        if !starts_a_line(section, offset(section, header.name.as_bytes())) {
             return Err(Bad::LineEnd.into());
         }
         *known = Known::of(header.name);
         see(Field { name: header.name, value: header.value, known: *known })?;
     }
-    Ok(Fields { headers, known: &known[..headers.len()] })
+    Ok(Fields { headers, known: &known[..headers.len()], section })
+}
+
+/// Where `part` begins in `whole`, of which it is a slice.
+fn offset(whole: &[u8], part: &[u8]) -> usize {
+    part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr())
 }
 
 fn starts_a_line(section: &[u8], at: usize) -> bool {

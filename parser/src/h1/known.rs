@@ -49,18 +49,16 @@ pub enum Known {
 impl Known {
     /// Classifies a field name, whatever its case.
     pub fn of(name: &str) -> Known {
-        let Some(candidates) = BY_LENGTH.get(name.len()) else { return Known::Other };
-        for &(text, known) in *candidates {
-            // Most candidates differ here; no name starts with a hyphen.
-            if name.as_bytes()[0] | 0x20 != text.as_bytes()[0] {
-                continue;
-            }
-            if name.eq_ignore_ascii_case(text) {
-                return known;
-            }
-            if known.is_protected() && equal_but_for_underscores(name, text) {
-                return Known::Disguised;
-            }
+        let Some(place) = place(name.as_bytes()) else { return Known::Other };
+        let (text, known) = TABLE[place];
+        if text.len() != name.len() {
+            return Known::Other;
+        }
+        if same(name, text) {
+            return known;
+        }
+        if known.is_protected() && equal_but_for_underscores(name, text) {
+            return Known::Disguised;
         }
         Known::Other
     }
@@ -111,63 +109,110 @@ impl Known {
     }
 }
 
+/// Whether `name`, which has only the characters of a token, is `text` (lower case, letters, digits and hyphens) but for
+/// its case. All bytes are compared, without a branch for each: only a letter's other case differs in this one bit.
+fn same(name: &str, text: &str) -> bool {
+    name.bytes().zip(text.bytes()).fold(0, |differing, (a, b)| differing | ((a | 0x20) ^ b)) == 0
+}
+
 fn equal_but_for_underscores(name: &str, text: &str) -> bool {
     name.bytes().zip(text.bytes()).all(|(a, b)| a.eq_ignore_ascii_case(&b) || (a == b'_' && b == b'-'))
 }
 
-/// Every known name, at the index of its length: a name has at most five candidates.
-const BY_LENGTH: [&[(&str, Known)]; 20] = [
-    &[],
-    &[],
-    &[("te", Known::Te)],
-    &[("via", Known::Via)],
-    &[("host", Known::Host), ("date", Known::Date)],
-    &[],
-    &[("accept", Known::Accept), ("cookie", Known::Cookie), ("expect", Known::Expect), ("server", Known::Server)],
-    &[
-        ("referer", Known::Referer),
-        ("upgrade", Known::Upgrade),
-        ("refresh", Known::Refresh),
-        ("trailer", Known::Trailer),
-    ],
-    &[("location", Known::Location), ("cdn-loop", Known::CdnLoop)],
-    &[("forwarded", Known::Forwarded), ("x-real-ip", Known::XRealIp)],
-    &[
-        ("connection", Known::Connection),
-        ("user-agent", Known::UserAgent),
-        ("set-cookie", Known::SetCookie),
-        ("keep-alive", Known::KeepAlive),
-    ],
-    &[],
-    &[("content-type", Known::ContentType), ("x-request-id", Known::XRequestId)],
-    &[],
-    &[("content-length", Known::ContentLength), ("http2-settings", Known::Http2Settings)],
-    &[("x-forwarded-for", Known::XForwardedFor)],
-    &[
-        ("x-forwarded-host", Known::XForwardedHost),
-        ("x-forwarded-port", Known::XForwardedPort),
-        ("proxy-connection", Known::ProxyConnection),
-    ],
-    &[("transfer-encoding", Known::TransferEncoding), ("x-forwarded-proto", Known::XForwardedProto)],
-    &[
-        ("x-forwarded-prefix", Known::XForwardedPrefix),
-        ("x-forwarded-server", Known::XForwardedServer),
-        ("proxy-authenticate", Known::ProxyAuthenticate),
-    ],
-    &[("proxy-authorization", Known::ProxyAuthorization)],
+/// Every known name, in lower case.
+const NAMES: &[(&str, Known)] = &[
+    ("accept", Known::Accept),
+    ("cdn-loop", Known::CdnLoop),
+    ("connection", Known::Connection),
+    ("content-length", Known::ContentLength),
+    ("content-type", Known::ContentType),
+    ("cookie", Known::Cookie),
+    ("date", Known::Date),
+    ("expect", Known::Expect),
+    ("forwarded", Known::Forwarded),
+    ("host", Known::Host),
+    ("http2-settings", Known::Http2Settings),
+    ("keep-alive", Known::KeepAlive),
+    ("location", Known::Location),
+    ("proxy-authenticate", Known::ProxyAuthenticate),
+    ("proxy-authorization", Known::ProxyAuthorization),
+    ("proxy-connection", Known::ProxyConnection),
+    ("referer", Known::Referer),
+    ("refresh", Known::Refresh),
+    ("server", Known::Server),
+    ("set-cookie", Known::SetCookie),
+    ("te", Known::Te),
+    ("trailer", Known::Trailer),
+    ("transfer-encoding", Known::TransferEncoding),
+    ("upgrade", Known::Upgrade),
+    ("user-agent", Known::UserAgent),
+    ("via", Known::Via),
+    ("x-forwarded-for", Known::XForwardedFor),
+    ("x-forwarded-host", Known::XForwardedHost),
+    ("x-forwarded-port", Known::XForwardedPort),
+    ("x-forwarded-prefix", Known::XForwardedPrefix),
+    ("x-forwarded-proto", Known::XForwardedProto),
+    ("x-forwarded-server", Known::XForwardedServer),
+    ("x-real-ip", Known::XRealIp),
+    ("x-request-id", Known::XRequestId),
 ];
+
+/// Where a name stands in [`TABLE`]: by its length, its first letter and its last two, which tell all known names apart.
+/// The same for a name and its disguise, since no protected name has a hyphen there.
+const fn place(name: &[u8]) -> Option<usize> {
+    let len = name.len();
+    if len < 2 {
+        return None;
+    }
+    let [first, before, last] = [name[0], name[len - 2], name[len - 1]];
+    let letters = (first | 0x20) as usize * 13 + (before | 0x20) as usize * 9 + (last | 0x20) as usize * 6;
+    Some((len * 7 + letters) % PLACES)
+}
+
+/// Room enough for the factors above to give each name a place of its own.
+const PLACES: usize = 64;
+
+/// The known names, each at its place.
+const TABLE: [(&str, Known); PLACES] = {
+    let mut table = [("", Known::Other); PLACES];
+    let mut next = 0;
+    while next < NAMES.len() {
+        let Some(place) = place(NAMES[next].0.as_bytes()) else { panic!("a name is too short") };
+        assert!(table[place].0.is_empty(), "two names have one place: other factors are needed");
+        table[place] = NAMES[next];
+        next += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_name_stands_at_its_length_and_is_found_in_any_case() {
-        for (length, candidates) in BY_LENGTH.iter().enumerate() {
-            for &(name, known) in *candidates {
-                assert_eq!(name.len(), length, "{name}");
-                assert_eq!(Known::of(name), known);
-                assert_eq!(Known::of(&name.to_ascii_uppercase()), known);
+    fn every_name_is_found_in_any_case() {
+        for &(name, known) in NAMES {
+            assert_eq!(Known::of(name), known);
+            assert_eq!(Known::of(&name.to_ascii_uppercase()), known);
+        }
+    }
+
+    #[test]
+    fn every_protected_name_is_known_in_disguise() {
+        for &(name, known) in NAMES.iter().filter(|(name, known)| known.is_protected() && name.contains('-')) {
+            assert_eq!(Known::of(&name.replace('-', "_")), Known::Disguised, "{known:?}");
+            assert_eq!(Known::of(&name.replacen('-', "_", 1).to_ascii_uppercase()), Known::Disguised, "{known:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_differs_in_one_character_is_another() {
+        for &(name, known) in NAMES {
+            for at in 0..name.len() {
+                for other in "!#$%&'*+.^`|~09az".chars().filter(|&other| !name[at..].starts_with(other)) {
+                    let changed = format!("{}{other}{}", &name[..at], &name[at + 1..]);
+                    assert_ne!(Known::of(&changed), known, "{changed}");
+                }
             }
         }
     }

@@ -7,10 +7,10 @@ pub(crate) struct Pool {
     stock: RefCell<Vec<Vec<u8>>>,
 }
 
-/// Vectors kept; beyond it they are freed.
-const STOCK_MAX: usize = 128;
-/// A fresh vector: a head with its forwarding fields fits.
-const CAPACITY: usize = 1024;
+/// Vectors kept, three for each of 64 exchanges; beyond it they are freed.
+const STOCK_MAX: usize = 192;
+/// A fresh vector: a head with its forwarding fields fits, and a small body behind it.
+const CAPACITY: usize = 2048;
 /// A vector that has grown beyond this is freed instead of kept.
 const CAPACITY_MAX: usize = 16 * 1024;
 

@@ -6,7 +6,7 @@ use crate::driver::{Kind, Slots, Stats};
 use crate::kernel::{Completion, Kernel, Op, RawDescriptor, Token};
 use crate::net::Descriptor;
 use crate::sys::pipe::PipeEnds;
-use crate::task::{self, JoinHandle};
+use crate::task::{self, JoinHandle, Recycled};
 use crate::time::{Instant, Key};
 use std::cell::RefMut;
 use std::future::Future;
@@ -67,6 +67,11 @@ impl Handle {
     /// Gives a vector back to the stock.
     pub fn give_bytes(&self, bytes: Vec<u8>) {
         self.0.pool.give_back(bytes);
+    }
+
+    /// Boxes a value that ends soon, like many of its kind before and after it: their memory is kept for the next one.
+    pub fn recycle<T>(&self, value: T) -> Recycled<T> {
+        self.0.shelf.place(value)
     }
 
     /// What the core has done and holds.

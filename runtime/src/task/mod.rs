@@ -6,6 +6,7 @@
 
 mod join;
 mod queue;
+mod recycled;
 mod registry;
 mod table;
 mod waker;
@@ -13,6 +14,8 @@ mod waker;
 pub(crate) use join::joinable;
 pub use join::{Either, JoinHandle, join, race};
 pub(crate) use queue::{RunQueue, Turning};
+pub use recycled::Recycled;
+pub(crate) use recycled::Shelf;
 pub(crate) use registry::{CoreId, Registered, register};
 pub(crate) use table::{Outcome, TaskTable, drop_caught, poll};
 pub(crate) use waker::waker;

@@ -16,7 +16,7 @@ pub use request::{RequestCx, write_request};
 pub(super) use response::connection_field;
 pub use response::{ResponseCx, write_interim, write_response, write_switch};
 
-use ringferry_parser::h1::{Fields, Known, RequestBody, RequestHead, Version, list};
+use ringferry_parser::h1::{Field, Fields, Known, RequestBody, RequestHead, Version, list};
 
 /// What we call ourselves in `Via`.
 const PSEUDONYM: &[u8] = b"ringferry";
@@ -41,11 +41,21 @@ pub fn offered_protocols<'b>(head: &RequestHead<'_, 'b>) -> impl Iterator<Item =
 /// Writes a trailer section, without the fields that must not be in one, and the blank line that ends the message.
 pub fn write_trailers(trailers: &Fields<'_, '_>, out: &mut Vec<u8>) {
     for field in trailers.iter().filter(|field| !field.known.is_forbidden_in_trailers()) {
-        write_field(field.name, field.value, out);
+        pass_on(trailers, &field, out);
     }
     out.extend_from_slice(b"\r\n");
 }
 
+/// Writes a field that was received, without whitespace that it had around its value.
+#[inline]
+fn pass_on(fields: &Fields<'_, '_>, field: &Field<'_>, out: &mut Vec<u8>) {
+    match fields.line(field) {
+        Some(line) => out.extend_from_slice(line),
+        None => write_field(field.name, field.value, out),
+    }
+}
+
+#[inline]
 pub(super) fn write_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");

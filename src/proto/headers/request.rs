@@ -1,7 +1,7 @@
 //! The head of a request as it goes to a server.
 
 use super::client::AddressText;
-use super::{is_nominated, offered_protocols, prefix, write_field, write_number, write_via};
+use super::{is_nominated, offered_protocols, pass_on, prefix, write_field, write_number, write_via};
 use ringferry_parser::h1::{Fields, Known, Method, RequestBody, RequestHead, Target, Version, list};
 
 /// What the head of a forwarded request depends on besides the head received.
@@ -96,7 +96,7 @@ fn write_end_to_end(head: &RequestHead<'_, '_>, cx: &RequestCx<'_>, out: &mut Ve
             Known::XRequestId => has_id = true,
             _ => {}
         }
-        write_field(field.name, field.value, out);
+        pass_on(&head.fields, &field, out);
     }
     has_id
 }

@@ -1,6 +1,6 @@
 //! The head of a response as it goes to the client.
 
-use super::{is_nominated, prefix, write_field, write_number, write_via};
+use super::{is_nominated, pass_on, prefix, write_field, write_number, write_via};
 use ringferry_parser::h1::{Known, ResponseBody, ResponseHead, Version, list};
 
 /// What the head of a response depends on besides the head received.
@@ -101,7 +101,7 @@ fn write_end_to_end(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mut 
             }
             (known, _) => {
                 has_date |= known == Known::Date;
-                write_field(field.name, field.value, out);
+                pass_on(&head.fields, &field, out);
             }
         }
     }

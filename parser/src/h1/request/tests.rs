@@ -46,6 +46,27 @@ fn with(lines: &str) -> String {
     format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n")
 }
 
+/// Which fields of a head are written as we would write them.
+#[track_caller]
+fn check_lines(lines: &str, clean: &[&str]) {
+    let (wire, mut slots) = (with(lines), FieldSlots::new());
+    let Ok(Parsed::Complete(head)) = parse(wire.as_bytes(), &mut slots, &LIMITS) else { panic!("{lines:?}") };
+    let found: Vec<_> = head.fields.iter().skip(1).filter_map(|field| head.fields.line(&field)).collect();
+    let expect: Vec<_> = clean.iter().map(|line| format!("{line}\r\n").into_bytes()).collect();
+    assert_eq!(found, expect, "{lines:?}");
+}
+
+#[test]
+fn a_line_without_odd_whitespace_can_be_passed_on_as_it_is() {
+    check_lines("A: b", &["A: b"]);
+    check_lines("A: b c\r\nLong-Name: d", &["A: b c", "Long-Name: d"]);
+    check_lines("A: ", &["A: "]);
+    for odd in ["A:b", "A:  b", "A:\tb", "A: b ", "A: b\t", "A:", "A:  "] {
+        check_lines(odd, &[]);
+        check_lines(&format!("{odd}\r\nC: d"), &["C: d"]);
+    }
+}
+
 #[test]
 fn heads_are_read_with_what_a_proxy_needs_to_know() {
     use RequestBody::*;
