@@ -6,6 +6,7 @@
 //! so that it cannot smuggle a second one past us.
 #![forbid(unsafe_code)]
 
+pub mod detect;
 pub mod h1;
 pub mod host;
 pub mod path;
