@@ -10,6 +10,7 @@ pub mod detect;
 pub mod h1;
 pub mod host;
 pub mod path;
+pub mod proxy_protocol;
 pub mod tls;
 
 /// The outcome of looking at a buffer that may still grow.
