@@ -22,6 +22,7 @@ fn verdict(wire: &[u8]) -> Result<Option<Summary>, HelloError> {
         assert!(reader.message.capacity() <= end, "{end} bytes take {}", reader.message.capacity());
         if grown != Ok(None) {
             assert_eq!(read(&mut reader, wire), grown, "asked again with more");
+            assert!(reader.message.capacity() <= end, "asked again, {end} bytes take {}", reader.message.capacity());
             break;
         }
     }
