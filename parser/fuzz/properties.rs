@@ -8,6 +8,9 @@ use ringferry_parser::h1::{
 };
 use ringferry_parser::host::{self, Authority, HOST_BYTES_MAX};
 use ringferry_parser::path::{self, Path};
+use ringferry_parser::proxy_protocol::{self, Addresses, ProxyError, Transport};
+use ringferry_parser::tls::{HelloError, HelloReader};
+use std::net::SocketAddr;
 
 /// Small enough for short inputs to reach them.
 const LIMITS: HeadLimits = HeadLimits { bytes: 512, fields: 12 };
@@ -108,8 +111,79 @@ pub(crate) fn host_path(data: &[u8]) {
     }
 }
 
+/// A ClientHello reads the same however it arrives and however its records cut it.
+pub(crate) fn client_hello(data: &[u8]) {
+    assert_same_at_every_cut(data, |data| read_hello(&mut HelloReader::new(), data));
+    let whole = read_hello(&mut HelloReader::new(), data);
+    let mut reader = HelloReader::new();
+    for end in 0..data.len() {
+        match read_hello(&mut reader, &data[..end]) {
+            Ok(None) => {}
+            verdict => return assert_eq!(verdict, whole, "grown to {end} bytes"),
+        }
+    }
+    // The fuzzer need not find out about lengths of messages and records to get to what is within.
+    let message = message(data);
+    let framed = read_hello(&mut HelloReader::new(), &records(&message, 1 << 14));
+    assert_ne!(framed, Ok(None), "a whole message has a verdict");
+    for size in [100, 1000] {
+        let cut = read_hello(&mut HelloReader::new(), &records(&message, size));
+        assert_eq!(cut, framed, "in records of {size} bytes");
+    }
+}
+
+type Found = (Option<String>, Vec<Vec<u8>>);
+
+fn read_hello(reader: &mut HelloReader, data: &[u8]) -> Result<Option<Found>, HelloError> {
+    let Parsed::Complete(hello) = reader.read(data)? else { return Ok(None) };
+    if let Some(name) = hello.server_name {
+        assert_eq!(Authority::parse(name.as_bytes()).map(|found| found.host), Ok(name), "the name is a host");
+    }
+    let alpn: Vec<_> = hello.alpn.iter().map(<[u8]>::to_vec).collect();
+    assert!(alpn.iter().all(|protocol| !protocol.is_empty()), "no protocol is empty");
+    Ok(Some((hello.server_name.map(String::from), alpn)))
+}
+
+/// A ClientHello with this body.
+pub(crate) fn message(body: &[u8]) -> Vec<u8> {
+    [&[1], &(body.len() as u32).to_be_bytes()[1..], body].concat()
+}
+
+/// A handshake message in records of so many bytes.
+pub(crate) fn records(message: &[u8], size: usize) -> Vec<u8> {
+    let record = |part: &[u8]| [&[22, 3, 1], &(part.len() as u16).to_be_bytes()[..], part].concat();
+    message.chunks(size).flat_map(record).collect()
+}
+
+/// A PROXY protocol header reads the same however it arrives, and says the same when it is written again.
+pub(crate) fn proxy_protocol(data: &[u8]) {
+    let read = |data: &[u8]| -> Result<Option<(Option<Addresses>, usize)>, ProxyError> {
+        let Parsed::Complete(header) = proxy_protocol::parse(data)? else { return Ok(None) };
+        assert!(header.len <= data.len());
+        Ok(Some((header.addresses, header.len)))
+    };
+    assert_same_at_every_cut(data, read);
+
+    let Ok(Some((Some(addresses), _))) = read(data) else { return };
+    let families = [addresses.source, addresses.destination].map(|end| end.is_ipv4());
+    assert_eq!(families[0], families[1], "both ends are of one family");
+    let canonical = |end: SocketAddr| (end.ip().to_canonical(), end.port());
+    let (mut v1, mut v2) = (Vec::new(), Vec::new());
+    proxy_protocol::write_v1(addresses, &mut v1);
+    proxy_protocol::write_v2(Transport::Stream, addresses, &mut v2);
+    for wire in [v1, v2] {
+        let Ok(Some((Some(again), len))) = read(&wire) else { panic!("{wire:?} tells no addresses") };
+        assert_eq!(len, wire.len());
+        assert_eq!(canonical(again.source), canonical(addresses.source));
+        assert_eq!(canonical(again.destination), canonical(addresses.destination));
+    }
+}
+
 /// The first verdict on a growing buffer is the verdict on all of it.
-fn assert_same_at_every_cut(data: &[u8], read: impl Fn(&[u8]) -> Result<Option<usize>, HeadError>) {
+fn assert_same_at_every_cut<T, E>(data: &[u8], read: impl Fn(&[u8]) -> Result<Option<T>, E>)
+where
+    Result<Option<T>, E>: PartialEq + std::fmt::Debug,
+{
     let whole = read(data);
     for end in 0..data.len().min(CUTS_MAX) {
         match read(&data[..end]) {

@@ -3,7 +3,7 @@
 //! Nothing is resolved, and internationalised names are expected in their ASCII form.
 
 use std::io::Write;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Bytes of a host, without the port: the longest DNS name with its trailing dot.
 pub const HOST_BYTES_MAX: usize = 254;
@@ -60,6 +60,14 @@ pub fn normalize<'a>(host: &'a str, scratch: &'a mut HostScratch) -> &'a str {
     room.copy_from_slice(name.as_bytes());
     room.make_ascii_lowercase();
     str::from_utf8(room).unwrap_or(name)
+}
+
+/// The text as a DNS name: a host that is no address and has no port. This is what TLS calls a host name (RFC 6066
+/// section 3); an internationalised one is in its ASCII form there too.
+pub fn dns_name(text: &[u8]) -> Option<&str> {
+    let name = str::from_utf8(text).ok().filter(|_| is_name(text))?;
+    let is_address = name.strip_suffix('.').unwrap_or(name).parse::<Ipv4Addr>().is_ok();
+    (!is_address).then_some(name)
 }
 
 fn is_name(host: &[u8]) -> bool {
@@ -138,6 +146,18 @@ mod tests {
         }
         check(&"a".repeat(HOST_BYTES_MAX), Some((&"a".repeat(HOST_BYTES_MAX), None)));
         check(&"A".repeat(HOST_BYTES_MAX + 1), None);
+    }
+
+    #[test]
+    fn a_dns_name_is_a_host_that_is_no_address() {
+        for text in ["a.test", "A_b.Test.", "xn--bcher-kva.test", "localhost", "1.2.3.4.test", "1.2.3"] {
+            assert_eq!(dns_name(text.as_bytes()), Some(text));
+        }
+        for text in ["", ".", "a..b", "a:80", "a:", "192.0.2.1", "192.0.2.1.", "::1", "[::1]", "bücher.test", "*.test"]
+        {
+            assert_eq!(dns_name(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(dns_name(b"a\xff.test"), None);
     }
 
     #[test]

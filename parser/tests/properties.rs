@@ -6,6 +6,8 @@ mod properties;
 
 use proptest::prelude::*;
 use proptest::sample::select;
+use ringferry_parser::proxy_protocol::{self, Addresses, Transport};
+use std::net::SocketAddr;
 use std::path::Path;
 
 #[track_caller]
@@ -27,6 +29,8 @@ fn corpora_replay() {
     replay("response_head", properties::response_head);
     replay("chunked", properties::chunked);
     replay("host_path", properties::host_path);
+    replay("client_hello", properties::client_hello);
+    replay("proxy_protocol", properties::proxy_protocol);
 }
 
 /// Inputs made of `fragments`, with a stray byte now and then.
@@ -42,6 +46,31 @@ fn head(starts: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(start, lines, end)| [start.as_bytes(), &lines, end.as_bytes()].concat())
 }
 
+/// A ClientHello with right lengths around its extensions, in records of any size: mostly valid.
+fn hello() -> impl Strategy<Value = Vec<u8>> {
+    (built_from(EXTENSIONS), 1usize..400).prop_map(|(extensions, size)| {
+        let extensions = [&(extensions.len() as u16).to_be_bytes(), &*extensions].concat();
+        let body = [HELLO_FIELDS.as_bytes(), &extensions].concat();
+        properties::records(&properties::message(&body), size)
+    })
+}
+
+/// A header for any addresses, sometimes with a wrong byte, and what may follow it.
+fn proxy_header() -> impl Strategy<Value = Vec<u8>> {
+    let stray = prop::option::of((any::<prop::sample::Index>(), any::<u8>()));
+    (any::<[SocketAddr; 2]>(), any::<bool>(), stray).prop_map(|([source, destination], text, stray)| {
+        let (addresses, mut wire) = (Addresses { source, destination }, Vec::new());
+        match text {
+            true => proxy_protocol::write_v1(addresses, &mut wire),
+            false => proxy_protocol::write_v2(Transport::Datagram, addresses, &mut wire),
+        }
+        if let Some((at, byte)) = stray {
+            *at.get_mut(&mut wire) = byte;
+        }
+        [&wire, &b"GET /"[..]].concat()
+    })
+}
+
 proptest! {
     // A failure worth keeping becomes a file of the corpus.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
@@ -54,6 +83,12 @@ proptest! {
 
     #[test]
     fn chunked_bodies(data in built_from(CHUNKS)) { properties::chunked(&data) }
+
+    #[test]
+    fn client_hellos(data in hello()) { properties::client_hello(&data) }
+
+    #[test]
+    fn proxy_headers(data in proxy_header()) { properties::proxy_protocol(&data) }
 
     #[test]
     fn hosts_and_paths(data in built_from(NAMES)) { properties::host_path(&data) }
@@ -101,3 +136,19 @@ const CHUNKS: &[&str] = &[
 
 const NAMES: &[&str] =
     &["/", "//", ".", "..", "a", "B.test", "%2F", "%2e", "%", "\\", ":80", "[::1]", "[2001:DB8::1]", "?", ";x"];
+
+/// The fields of a ClientHello in front of its extensions.
+const HELLO_FIELDS: &str = "\x03\x03thirty-two bytes that are random\0\0\x02\x13\x01\x01\0";
+
+const EXTENSIONS: &[&str] = &[
+    "\0\0\0\x0b\0\x09\0\0\x06a.test",
+    "\0\0\0\x06\0\x04\0\0\x01/",
+    "\0\x10\0\x05\0\x03\x02h2",
+    "\0\x10\0\x0e\0\x0c\x02h2\x08http/1.1",
+    "\0\x10\0\x03\0\x01\0",
+    "\x0a\x0a\0\0",
+    "\0\x15\0\x04\0\0\0\0",
+    "\0\x2b\0\x03\x02\x03\x04",
+    "\0\x33\0\x08key_pair",
+    "\0\x23\0\0",
+];

@@ -106,7 +106,7 @@ fn is_token(text: &[u8]) -> bool {
 }
 
 /// How much of the beginning is made of the bytes of tokens.
-pub(super) fn token_len(text: &[u8]) -> usize {
+pub(crate) fn token_len(text: &[u8]) -> usize {
     let is_tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     text.iter().position(|byte| !is_tchar(byte)).unwrap_or(text.len())
 }

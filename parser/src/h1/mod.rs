@@ -16,6 +16,7 @@ mod known;
 mod method;
 mod target;
 
+pub use crate::Parsed;
 pub use body::{RequestBody, ResponseBody};
 pub use connection::{CONNECTION_OPTIONS_MAX, Connection, list};
 pub use error::{Bad, HeadError};
@@ -25,15 +26,6 @@ pub use method::Method;
 pub use request::RequestHead;
 pub use response::ResponseHead;
 pub use target::Target;
-
-/// The outcome of looking at a buffer that may still grow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parsed<T> {
-    /// The section is whole.
-    Complete(T),
-    /// Call again with the same bytes and more behind them.
-    Partial,
-}
 
 /// The protocol version of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
