@@ -43,17 +43,32 @@ pub async fn copy(
     head: &mut Option<Vec<u8>>,
     handle: &Handle,
 ) -> Result<(), RelayError> {
+    // Boxed, all but the first: most messages are small and whole by now, and need not make room for the rest.
+    let is_joined = head.as_mut().is_some_and(|head| framer.join(head, source.inbox, JOIN_BYTES_MAX, handle));
+    match head.take_if(|_| is_joined) {
+        Some(all) => send_bytes(all, sink, source.alarm, source.idle, handle).await?,
+        None => Box::pin(begin(head, &mut source, framer, sink, handle)).await?,
+    }
+    if framer.is_done() {
+        return Ok(());
+    }
+    Box::pin(rest(&mut source, framer, sink, handle)).await
+}
+
+/// Relays a head, if there is one, and what has come with it.
+async fn begin(
+    head: &mut Option<Vec<u8>>,
+    source: &mut Source<'_>,
+    framer: &mut Framer,
+    sink: &Stream,
+    handle: &Handle,
+) -> Result<(), RelayError> {
     let chunks = framer.take(source.inbox, handle).map_err(RelayError::Source)?;
     let chunks = match head.take() {
         Some(head) => join_head(head, chunks, handle),
         None => chunks,
     };
-    send(chunks, sink, source.alarm, source.idle, handle).await?;
-    if framer.is_done() {
-        return Ok(());
-    }
-    // Boxed: most bodies have ended by now, and need not make room for the rest.
-    Box::pin(rest(&mut source, framer, sink, handle)).await
+    send(chunks, sink, source.alarm, source.idle, handle).await
 }
 
 /// Relays what has not come with the head.
@@ -147,6 +162,23 @@ pub fn send<'a>(
             }
             Err(Elapsed) => Err(RelayError::Sink(Cause::TimedOut)),
         }
+    }
+}
+
+/// Sends bytes that are in one piece.
+async fn send_bytes(
+    bytes: Vec<u8>,
+    sink: &Stream,
+    alarm: &mut Alarm,
+    idle: Duration,
+    handle: &Handle,
+) -> Result<(), RelayError> {
+    match while_taken(sink.send_whole(bytes), sink, alarm, idle).await {
+        Ok((result, chunk)) => {
+            give_back([Some(chunk), None, None], handle);
+            result.map_err(|error| RelayError::sending(&error))
+        }
+        Err(Elapsed) => Err(RelayError::Sink(Cause::TimedOut)),
     }
 }
 

@@ -113,6 +113,24 @@ impl Framer {
         self.bytes
     }
 
+    /// Appends to `head` what has come of the body, where that is at most `max` bytes and they are sent as they came;
+    /// else leaves everything to [`Framer::take`], and returns false.
+    pub(super) fn join(&mut self, head: &mut Vec<u8>, inbox: &mut Inbox, max: usize, handle: &Handle) -> bool {
+        let has_come = inbox.bytes();
+        let count = match self.input {
+            Input::Done => 0,
+            Input::Length(left) => has_come.len().min(usize::try_from(left).unwrap_or(usize::MAX)),
+            _ => return false,
+        };
+        if count > max || self.bytes + count as u64 > self.bytes_max {
+            return false;
+        }
+        head.extend_from_slice(&has_come[..count]);
+        inbox.consume(count, handle);
+        self.passed(count as u64);
+        true
+    }
+
     /// Takes what belongs to the body out of `inbox`, as it is to be sent. What follows the body stays there.
     pub fn take(&mut self, inbox: &mut Inbox, handle: &Handle) -> Result<Chunks, Cause> {
         let chunks = match &mut self.input {

@@ -12,7 +12,7 @@ use crate::proto::h1::may_retry;
 use crate::upstream::{Obtain, Tried};
 use ringferry_runtime::Recycled;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -59,7 +59,14 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Recycled<Plan>, mu
     };
     let (mut tried, mut held_until) = (Tried::default(), None);
     loop {
-        let obtained = while_there(client, plan.stays, obtain.upstream(&mut tried, &mut held_until)).await;
+        let obtained = match obtain.kept(&mut tried) {
+            Ok(upstream) => Ok(upstream),
+            // Boxed, like all that most exchanges do without: an exchange that is small stays in the cache.
+            Err(picked) => {
+                let obtaining = cx.handle.recycle(obtain.upstream(picked, &mut tried, &mut held_until));
+                while_there(client, plan.stays, obtaining).await
+            }
+        };
         let upstream = match obtained {
             Ok(upstream) => upstream,
             Err(error) => {
@@ -103,10 +110,9 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Recycled<Plan>, mu
 async fn while_there<T>(
     client: &mut Client,
     watched: bool,
-    obtaining: impl Future<Output = Result<T, Error>>,
+    mut obtaining: impl Future<Output = Result<T, Error>> + Unpin,
 ) -> Result<T, Error> {
-    let mut obtaining = pin!(obtaining);
-    poll_fn(|task| match obtaining.as_mut().poll(task) {
+    poll_fn(|task| match Pin::new(&mut obtaining).poll(task) {
         Poll::Pending if watched => client.receiver.poll_broken(task).map(|()| Err(client_left())),
         obtained => obtained,
     })

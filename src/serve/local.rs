@@ -69,8 +69,8 @@ pub(super) async fn fail(cx: &Rc<Context>, client: &mut Client, error: Error, me
 async fn send(cx: &Rc<Context>, client: &Client, out: Vec<u8>) -> bool {
     let mut alarm = Alarm::new(&cx.handle);
     alarm.set(SEND_TIME);
-    match alarm.guard(client.stream.send_all([Some(out.into()), None, None])).await {
-        Ok((result, [Some(ringferry_runtime::Chunk::Bytes(bytes, _)), ..])) => {
+    match alarm.guard(client.stream.send_whole(out)).await {
+        Ok((result, ringferry_runtime::Chunk::Bytes(bytes, _))) => {
             cx.handle.give_bytes(bytes);
             result.is_ok()
         }

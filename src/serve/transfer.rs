@@ -17,7 +17,7 @@ use ringferry_runtime::time::Elapsed;
 use ringferry_runtime::{Chunk, Group, Recycled};
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -69,7 +69,11 @@ pub(super) async fn transfer(
     let begun = Cell::new(false);
     meter.sent = Some(cx.handle.now());
     let mut body = Framer::request(plan.body, plan.config().max_body);
-    let (outcome, upload) = both_ways(cx, client, plan, &mut connection, &mut body, &begun, meter).await;
+    let (outcome, upload) = if has_body {
+        cx.handle.recycle(both_ways(cx, client, plan, &mut connection, &mut body, &begun, meter)).await
+    } else {
+        head_only(cx, client, plan, &mut connection, &begun, meter).await
+    };
     meter.bytes_in = body.bytes();
     client.bulky = body.bytes() > BULKY_BYTES;
     match outcome {
@@ -108,6 +112,44 @@ pub(super) async fn transfer(
     }
 }
 
+/// Sends a request that is a head alone, and relays the response.
+async fn head_only(
+    cx: &Rc<Context>,
+    client: &mut Client,
+    plan: &Plan,
+    connection: &mut Connection,
+    begun: &Cell<bool>,
+    meter: &mut Meter,
+) -> (Result<Down, Error>, Upload) {
+    let Client { stream: sink, receiver, .. } = client;
+    let mut sending = plan.head.take().map(|head| connection.stream.send_whole(head));
+    let mut sent = Upload::Failed;
+    // Nothing waits for the send: it has ended when the response comes, and looking at it only then saves a wake.
+    let mut is_first = true;
+    let upload = Cell::new(Upload::Ended);
+    let mut down = pin!(download(cx, plan, sink, connection, &upload, begun, meter));
+    let outcome = poll_fn(|task| {
+        if !std::mem::take(&mut is_first)
+            && let Some(head) = &mut sending
+            && let Poll::Ready((result, head)) = Pin::new(head).poll(task)
+        {
+            sending = None;
+            sent = if result.is_ok() { Upload::Ended } else { Upload::Failed };
+            // For another try, and to tell whether a switch of protocols was asked for.
+            if let Chunk::Bytes(head, _) = head {
+                plan.head.set(Some(head));
+            }
+        }
+        match down.as_mut().poll(task) {
+            // One that closes after this needs no look at whether it is there: that would only have to be cancelled.
+            Poll::Pending if plan.stays => receiver.poll_broken(task).map(|()| Err(client_left())),
+            outcome => outcome,
+        }
+    })
+    .await;
+    (outcome, sent)
+}
+
 /// Runs both directions until the response has ended; and the request as well, where its client stays for another.
 async fn both_ways(
     cx: &Rc<Context>,
@@ -121,24 +163,18 @@ async fn both_ways(
     let Client { stream: sink, inbox, receiver, alarm, .. } = client;
     let idle = plan.view.snapshot.config.timeouts.body_idle;
     let has_moved = Cell::new(!inbox.is_empty());
-    // While the request's body is not received, whether the client is still there is looked at.
-    let (source, mut watched) = match plan.has_body {
-        true => (Some(Source { inbox, receiver, stream: sink, alarm, idle, has_moved: &has_moved }), None),
-        // One that closes after this needs no receive for it: it would only have to be cancelled.
-        false => (None, Some(receiver).filter(|_| plan.stays)),
-    };
+    let source = Source { inbox, receiver, stream: sink, alarm, idle, has_moved: &has_moved };
     let server = connection.stream.clone();
     let is_asking = plan.expects_continue && !has_moved.get();
     let state = Cell::new(if is_asking { Upload::Asking } else { Upload::Running });
-    let has_body = plan.has_body;
-    let mut skip = !has_body;
     let mut up = pin!(upload(cx, plan, source, body, &server));
     let mut down = pin!(download(cx, plan, sink, connection, &state, begun, meter));
-    // The end of a small send is of no interest before the response comes: looking at it only then saves a wake.
+    // Once the body has been received, whether the client is still there has to be looked at.
+    let mut watched = None;
     let outcome = poll_fn(|task| {
-        if state.get().goes_on() && !skip {
+        if state.get().goes_on() {
             if let Poll::Ready((ended, receiver)) = up.as_mut().poll(task) {
-                watched = watched.take().or(receiver);
+                watched = Some(receiver);
                 state.set(if ended.is_ok() { Upload::Ended } else { Upload::Failed });
                 // The request will never be whole. A server that has stopped reading may still have answered.
                 if let Err(RelayError::Source(cause)) = ended {
@@ -148,17 +184,13 @@ async fn both_ways(
                 state.set(Upload::Running);
             }
         }
-        skip = false;
-        if let Poll::Ready(outcome) = down.as_mut().poll(task) {
-            return Poll::Ready(outcome);
-        }
-        match &mut watched {
-            Some(receiver) => receiver.poll_broken(task).map(|()| Err(client_left())),
-            None => Poll::Pending,
+        match (down.as_mut().poll(task), &mut watched) {
+            (Poll::Pending, Some(receiver)) => receiver.poll_broken(task).map(|()| Err(client_left())),
+            (outcome, _) => outcome,
         }
     })
     .await;
-    if matches!(&outcome, Ok(Down::Whole(response)) if response.client_stays || !has_body) && state.get().goes_on() {
+    if matches!(&outcome, Ok(Down::Whole(response)) if response.client_stays) && state.get().goes_on() {
         state.set(if up.await.0.is_ok() { Upload::Ended } else { Upload::Failed });
     }
     (outcome, state.get())
@@ -169,32 +201,20 @@ pub(super) fn client_left() -> Error {
     Error::downstream(Stage::ResponseHead, Cause::Io)
 }
 
-/// The request, to its end. Gives the receiver of its body back. A head alone is on its way at once, before this is
-/// polled.
-fn upload<'s>(
+/// The request, to its end. Gives the receiver of its body back.
+async fn upload<'s>(
     cx: &Rc<Context>,
     plan: &Plan,
-    source: Option<Source<'s>>,
+    source: Source<'s>,
     body: &mut Framer,
     server: &Stream,
-) -> impl Future<Output = (Result<(), RelayError>, Option<&'s mut Receiver>)> {
+) -> (Result<(), RelayError>, &'s mut Receiver) {
+    let Source { inbox, receiver, stream, alarm, idle, has_moved } = source;
+    let source = Source { inbox, receiver, stream, alarm, idle, has_moved };
     let mut head = plan.head.take();
-    let alone = source.is_none().then(|| server.send_all([head.take().map(Chunk::from), None, None]));
-    async move {
-        if let Some(Source { inbox, receiver, stream, alarm, idle, has_moved }) = source {
-            let source = Source { inbox, receiver, stream, alarm, idle, has_moved };
-            let sent = Box::pin(copy(source, body, server, &mut head, &cx.handle)).await;
-            receiver.set_mode(Mode::Once(Group::Head));
-            return (sent, Some(receiver));
-        }
-        let Some(alone) = alone else { return (Ok(()), None) };
-        // Without a body the head comes back, for another try.
-        let (sent, [head, ..]) = alone.await;
-        if let Some(Chunk::Bytes(head, _)) = head {
-            plan.head.set(Some(head));
-        }
-        (sent.map_err(|_| RelayError::Sink(Cause::Io)), None)
-    }
+    let sent = copy(source, body, server, &mut head, &cx.handle).await;
+    receiver.set_mode(Mode::Once(Group::Head));
+    (sent, receiver)
 }
 
 /// The response, to its end.

@@ -9,6 +9,6 @@ mod pools;
 mod tried;
 
 pub use idle::Connection;
-pub use obtain::{Attempt, Obtain, Upstream};
+pub use obtain::{Attempt, Obtain, Picked, Upstream};
 pub use pools::{PoolView, Pools};
 pub use tried::Tried;

@@ -64,12 +64,35 @@ const HOLD_STEP: Duration = Duration::from_millis(100);
 /// How long a request waits for a server that has its `max_connections`, where the pool has no `hold`.
 const QUEUE_TIME: Duration = Duration::from_secs(5);
 
+/// A server was picked that has no kept connection.
+pub struct Picked(usize, Attempt);
+
 impl Obtain<'_> {
-    /// A connection to a server that `tried` does not name; where there is none, the error of the last try. `held_until`
-    /// is when a held request gives up; it is set when the wait begins and kept over further tries.
-    pub async fn upstream(&self, tried: &mut Tried, held_until: &mut Option<Instant>) -> Result<Upstream, Error> {
+    /// A kept connection to a server that `tried` does not name: what most requests find, without waiting. Else
+    /// [`Obtain::upstream`] goes on with what this returns.
+    pub fn kept(&self, tried: &mut Tried) -> Result<Upstream, Option<Picked>> {
+        match self.pick(*tried) {
+            Pick::Server(index, attempt) => self.reuse(index, attempt, tried).map_err(Some),
+            Pick::Full | Pick::Nothing => Err(None),
+        }
+    }
+
+    /// A connection to a server that `tried` does not name, or to `picked`; where there is none, the error of the last
+    /// try. `held_until` is when a held request gives up; it is set when the wait begins and kept over further tries.
+    pub async fn upstream(
+        &self,
+        mut picked: Option<Picked>,
+        tried: &mut Tried,
+        held_until: &mut Option<Instant>,
+    ) -> Result<Upstream, Error> {
         let mut looking = None;
         loop {
+            if let Some(Picked(index, attempt)) = picked.take() {
+                match self.connect(index, attempt).await {
+                    Ok(upstream) => return Ok(upstream),
+                    Err(error) => tried.failed(index, false, error),
+                }
+            }
             let (index, attempt) = match self.pick(*tried) {
                 Pick::Server(index, attempt) => (index, attempt),
                 Pick::Full => Box::pin(self.wait_for_place(*tried)).await?,
@@ -85,9 +108,9 @@ impl Obtain<'_> {
                     }
                 },
             };
-            match self.connect(index, attempt, tried).await {
+            match self.reuse(index, attempt, tried) {
                 Ok(upstream) => return Ok(upstream),
-                Err(error) => tried.failed(index, false, error),
+                Err(none_kept) => picked = Some(none_kept),
             }
         }
     }
@@ -135,16 +158,19 @@ impl Obtain<'_> {
         Some(Attempt { server, is_probe, is_early: false, handle: self.handle.clone(), _in_use: in_use })
     }
 
-    async fn connect(&self, index: usize, mut attempt: Attempt, tried: &mut Tried) -> Result<Upstream, Error> {
+    /// Begins a try, and takes a kept connection for it if there is one.
+    fn reuse(&self, index: usize, attempt: Attempt, tried: &mut Tried) -> Result<Upstream, Picked> {
         tried.add(index);
         attempt.server.requests.fetch_add(1, Relaxed);
-        let kept = if tried.wants_fresh() { None } else { attempt.server.idle().take() };
-        if let Some(connection) = kept {
-            return Ok(Upstream { index, connection, attempt, reused: true, connect_time: None });
+        match if tried.wants_fresh() { None } else { attempt.server.idle().take() } {
+            Some(connection) => Ok(Upstream { index, connection, attempt, reused: true, connect_time: None }),
+            None => Err(Picked(index, attempt)),
         }
+    }
+
+    async fn connect(&self, index: usize, mut attempt: Attempt) -> Result<Upstream, Error> {
         let began = self.handle.now();
-        // Boxed, like all that most exchanges do without: an exchange that is small stays in the cache.
-        match Box::pin(dial(&attempt.server, self.connect_timeout, self.handle)).await {
+        match dial(&attempt.server, self.connect_timeout, self.handle).await {
             Ok(connection) => {
                 // Others need not wait until this request is answered.
                 if attempt.is_early {

@@ -5,7 +5,7 @@ mod listener;
 mod pipe;
 mod stream;
 
-pub use crate::op::{Mode, Receiver, Send, SendAll};
+pub use crate::op::{Mode, Receiver, Send, SendAll, SendWhole};
 pub(crate) use descriptor::Descriptor;
 pub use listener::Listener;
 pub use pipe::Pipe;

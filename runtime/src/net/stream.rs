@@ -1,6 +1,6 @@
 //! A connected stream socket, TCP or unix.
 
-use super::{Descriptor, Mode, Receiver, Send, SendAll};
+use super::{Descriptor, Mode, Receiver, Send, SendAll, SendWhole};
 use crate::buf::Chunk;
 use crate::core::Handle;
 use crate::kernel::{Op, RawDescriptor};
@@ -55,6 +55,11 @@ impl Stream {
     /// Sends what the socket takes at once (`wait` false), or all of it; one send at a time.
     pub fn send(&self, chunk: impl Into<Chunk>, wait: bool) -> Send {
         Send::new(&self.descriptor, chunk.into(), wait)
+    }
+
+    /// Sends a chunk whole; one send at a time.
+    pub fn send_whole(&self, chunk: impl Into<Chunk>) -> SendWhole {
+        SendWhole::new(&self.descriptor, chunk.into())
     }
 
     /// Sends up to three chunks, in order and whole; one send at a time.

@@ -13,5 +13,5 @@ pub(crate) use accept::Accepting;
 pub(crate) use connect::connect;
 pub(crate) use poll::ready;
 pub use recv::{Mode, Receiver};
-pub use send::{Send, SendAll};
+pub use send::{Send, SendAll, SendWhole};
 pub(crate) use shutdown::shutdown;
