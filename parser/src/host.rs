@@ -27,13 +27,15 @@ impl<'a> Authority<'a> {
     /// Takes a host apart. Stricter than RFC 3986, which allows punctuation and percent-encoding that no host in use
     /// has: letters, digits, `-`, `_`, `~` in labels that are not empty, or an IPv6 address in brackets.
     pub fn parse(text: &'a [u8]) -> Result<Authority<'a>, InvalidHost> {
-        let end = match text {
-            [b'[', ..] => text.iter().position(|&byte| byte == b']').ok_or(InvalidHost)? + 1,
-            _ => text.iter().position(|&byte| byte == b':').unwrap_or(text.len()),
+        let is_bracketed = text.starts_with(b"[");
+        let end = match is_bracketed {
+            true => text.iter().position(|&byte| byte == b']').ok_or(InvalidHost)? + 1,
+            false => text.iter().position(|&byte| byte == b':').unwrap_or(text.len()),
         };
         let text = str::from_utf8(text).map_err(|_| InvalidHost)?;
         let (host, port) = text.split_at(end);
-        if !is_name(host.as_bytes()) && ipv6(host).is_none() {
+        let is_valid = if is_bracketed { ipv6(host).is_some() } else { is_name(host.as_bytes()) };
+        if !is_valid {
             return Err(InvalidHost);
         }
         Ok(Authority { text, host, port: parse_port(port)? })

@@ -1,7 +1,7 @@
 //! The loop that moves a body: receive, frame, send; receive again only once all of it is sent.
 
 use super::error::RelayError;
-use super::framer::{Chunks, Framer};
+use super::framer::{Chunks, Framer, JOIN_BYTES_MAX};
 use super::inbox::Inbox;
 use super::patience::while_taken;
 use super::splice::{Ended, splice};
@@ -30,10 +30,6 @@ pub struct Source<'a> {
     pub has_moved: &'a Cell<bool>,
 }
 
-/// A body of at most this many bytes follows its head within one buffer: a copy of it costs less than a second entry of
-/// a gathered send.
-const JOIN_BYTES_MAX: usize = 4096;
-
 /// Relays a body to its end. `head` is sent first, in one piece with what has already come of the body; it is still
 /// there after an error if nothing was sent.
 pub async fn copy(
@@ -44,7 +40,7 @@ pub async fn copy(
     handle: &Handle,
 ) -> Result<(), RelayError> {
     // Boxed, all but the first: most messages are small and whole by now, and need not make room for the rest.
-    let is_joined = head.as_mut().is_some_and(|head| framer.join(head, source.inbox, JOIN_BYTES_MAX, handle));
+    let is_joined = head.as_mut().is_some_and(|head| framer.join(head, source.inbox, handle));
     match head.take_if(|_| is_joined) {
         Some(all) => send_bytes(all, sink, source.alarm, source.idle, handle).await?,
         None => Box::pin(begin(head, &mut source, framer, sink, handle)).await?,
@@ -148,7 +144,7 @@ pub fn send<'a>(
     handle: &'a Handle,
 ) -> impl Future<Output = Result<(), RelayError>> {
     let sending = if chunks.iter().flatten().all(|chunk| chunk.is_empty()) {
-        give_back(chunks, handle);
+        give_all_back(chunks, handle);
         None
     } else {
         Some(while_taken(sink.send_all(chunks), sink, alarm, idle))
@@ -157,7 +153,7 @@ pub fn send<'a>(
         let Some(sending) = sending else { return Ok(()) };
         match sending.await {
             Ok((result, chunks)) => {
-                give_back(chunks, handle);
+                give_all_back(chunks, handle);
                 result.map_err(|error| RelayError::sending(&error))
             }
             Err(Elapsed) => Err(RelayError::Sink(Cause::TimedOut)),
@@ -175,20 +171,22 @@ async fn send_bytes(
 ) -> Result<(), RelayError> {
     match while_taken(sink.send_whole(bytes), sink, alarm, idle).await {
         Ok((result, chunk)) => {
-            give_back([Some(chunk), None, None], handle);
+            give_back(chunk, handle);
             result.map_err(|error| RelayError::sending(&error))
         }
         Err(Elapsed) => Err(RelayError::Sink(Cause::TimedOut)),
     }
 }
 
-/// Byte vectors that were sent serve again.
-fn give_back(chunks: Chunks, handle: &Handle) {
-    for chunk in chunks {
-        if let Some(Chunk::Bytes(bytes, _)) = chunk {
-            handle.give_bytes(bytes);
-        }
+/// A byte vector that was sent serves again.
+pub fn give_back(chunk: Chunk, handle: &Handle) {
+    if let Chunk::Bytes(bytes, _) = chunk {
+        handle.give_bytes(bytes);
     }
+}
+
+fn give_all_back(chunks: Chunks, handle: &Handle) {
+    chunks.into_iter().flatten().for_each(|chunk| give_back(chunk, handle));
 }
 
 fn join_head(mut head: Vec<u8>, chunks: Chunks, handle: &Handle) -> Chunks {
@@ -197,7 +195,7 @@ fn join_head(mut head: Vec<u8>, chunks: Chunks, handle: &Handle) -> Chunks {
         for chunk in chunks.iter().flatten() {
             head.extend_from_slice(chunk);
         }
-        give_back(chunks, handle);
+        give_all_back(chunks, handle);
         return [Some(head.into()), None, None];
     }
     let [first, second, _] = chunks;

@@ -10,8 +10,9 @@ mod patience;
 mod splice;
 mod tunnel;
 
-pub use copy::{Source, copy, send};
+pub use copy::{Source, copy, give_back, send};
 pub use error::RelayError;
 pub use framer::{Chunks, Framer};
 pub use inbox::Inbox;
+pub use patience::while_taken;
 pub use tunnel::{Tunnel, tunnel};

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Runs `moving`, which waits for `sink`, unless its peer takes nothing for `idle`. (Before the first look nobody counts
 /// what it takes: one that stops at once is given up after twice that time.)
-pub(super) fn while_taken<'a, F: Future + Unpin>(
+pub fn while_taken<'a, F: Future + Unpin>(
     moving: F,
     sink: &'a Stream,
     alarm: &'a mut Alarm,
@@ -23,7 +23,7 @@ pub(super) fn while_taken<'a, F: Future + Unpin>(
 }
 
 /// See [`while_taken`].
-pub(super) struct WhileTaken<'a, F> {
+pub struct WhileTaken<'a, F> {
     moving: F,
     sink: &'a Stream,
     alarm: &'a mut Alarm,

@@ -3,14 +3,14 @@
 use super::context::Context;
 use crate::proto::error::{Cause, Error, Stage};
 use crate::proto::headers::AddressText;
-use crate::relay::Inbox;
+use crate::relay::{Inbox, give_back, while_taken};
 use ringferry_runtime::Group;
-use ringferry_runtime::net::{Mode, Receiver, Stream};
+use ringferry_runtime::net::{Mode, Receiver, SendWhole, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed, Instant};
 use std::net::{IpAddr, Shutdown};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 /// A client and what it has sent. Small: ten thousand of them may be idle.
@@ -24,12 +24,15 @@ pub(super) struct Client {
     pub(super) listener: u64,
     /// Its last request had a large body: the next one will, too.
     pub(super) bulky: bool,
+    /// The last answer, if it was small: how its sending ended is looked at when there is something to do again.
+    pub(super) answer: Option<SendWhole>,
 }
 
 impl Client {
     pub(super) fn new(cx: &Context, stream: Stream, address: IpAddr, listener: u64) -> Client {
         let receiver = stream.receiver(Mode::Stream);
-        Client { receiver, stream, inbox: Inbox::Empty, alarm: Alarm::new(&cx.handle), address, listener, bulky: false }
+        let alarm = Alarm::new(&cx.handle);
+        Client { receiver, stream, inbox: Inbox::Empty, alarm, address, listener, bulky: false, answer: None }
     }
 
     /// The peer's address as text.
@@ -47,20 +50,46 @@ impl Client {
             self.alarm.set(if is_fresh { timeouts.head } else { timeouts.idle });
         }
         std::future::poll_fn(move |task| {
-            if !self.inbox.is_empty() {
-                return Poll::Ready(true);
+            let has_more = ready!(self.poll_more(cx, task));
+            if let Some(answer) = &mut self.answer
+                && let Poll::Ready((result, chunk)) = Pin::new(answer).poll(task)
+            {
+                self.answer = None;
+                give_back(chunk, &cx.handle);
+                return Poll::Ready(has_more && result.is_ok());
             }
-            if let Poll::Ready(received) = self.receiver.poll_recv(task) {
-                let Ok(Some(lent)) = received else { return Poll::Ready(false) };
-                self.inbox.add(lent, &cx.handle);
-                return Poll::Ready(true);
-            }
-            // Woken without bytes: because time is up, or because the core looks for connections to end.
-            if cx.is_draining() || self.alarm.poll_elapsed(task).is_ready() || cx.view_for(self.listener).is_none() {
-                return Poll::Ready(false);
-            }
-            Poll::Pending
+            Poll::Ready(has_more)
         })
+    }
+
+    fn poll_more(&mut self, cx: &Rc<Context>, task: &mut task::Context<'_>) -> Poll<bool> {
+        if !self.inbox.is_empty() {
+            return Poll::Ready(true);
+        }
+        if let Poll::Ready(received) = self.receiver.poll_recv(task) {
+            let Ok(Some(lent)) = received else { return Poll::Ready(false) };
+            self.inbox.add(lent, &cx.handle);
+            return Poll::Ready(true);
+        }
+        // Woken without bytes: because time is up, or because the core looks for connections to end.
+        if cx.is_draining() || self.alarm.poll_elapsed(task).is_ready() || cx.view_for(self.listener).is_none() {
+            return Poll::Ready(false);
+        }
+        Poll::Pending
+    }
+
+    /// Waits until the last answer has left, if it has not yet: there is more to say, or the end has come. False when it
+    /// will not.
+    pub(super) async fn answered(&mut self, cx: &Rc<Context>) -> bool {
+        let Some(answer) = self.answer.take() else { return true };
+        let idle = cx.view().snapshot.config.timeouts.body_idle;
+        match while_taken(answer, &self.stream, &mut self.alarm, idle).await {
+            Ok((result, chunk)) => {
+                give_back(chunk, &cx.handle);
+                result.is_ok()
+            }
+            Err(Elapsed) => false,
+        }
     }
 
     /// How to wait for a head. A stream of receives costs less, but would fill small buffers with the body behind it.
@@ -99,6 +128,7 @@ impl Client {
     /// connection, and the client would lose an answer that it has not read (RFC 9112 section 9.6).
     pub(super) async fn linger(&mut self, cx: &Rc<Context>) {
         self.inbox.clear(&cx.handle);
+        self.answered(cx).await;
         if self.stream.shutdown(Shutdown::Write).await.is_err() {
             return;
         }

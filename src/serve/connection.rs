@@ -22,7 +22,12 @@ pub fn serve<O: 'static>(
     async move {
         let _open = &open;
         let mut is_fresh = true;
-        while client.wait(&cx, is_fresh).await {
+        loop {
+            let has_more = client.wait(&cx, is_fresh).await;
+            let is_answered = client.answer.is_none() || Box::pin(client.answered(&cx)).await;
+            if !has_more || !is_answered {
+                return;
+            }
             is_fresh = false;
             // Boxed, all of them: they are large, and an idle connection must not be.
             match cx.handle.recycle(exchange(&cx, &mut client)).await {

@@ -25,21 +25,15 @@ pub(super) async fn exchange(cx: &Rc<Context>, client: &mut Client) -> After {
         (cx.handle.now() + config.timeouts.head, config.limits.head_bytes)
     };
     loop {
-        match decide(cx, client) {
+        match decide(cx, client, &mut meter.facts) {
             Decision::NeedMore => {
                 if let Err(error) = Box::pin(client.more_head(cx, deadline, bytes_max)).await {
                     meter.facts = Facts::unread();
                     return Box::pin(fail(cx, client, error, meter)).await;
                 }
             }
-            Decision::Answer(reply, facts) => {
-                meter.facts = facts;
-                return Box::pin(answer(cx, client, reply, meter)).await;
-            }
-            Decision::Forward(plan, facts) => {
-                meter.facts = facts;
-                return forward(cx, client, plan, meter).await;
-            }
+            Decision::Answer(reply) => return Box::pin(answer(cx, client, reply, meter)).await,
+            Decision::Forward(plan) => return forward(cx, client, plan, meter).await,
         }
     }
 }

@@ -24,9 +24,9 @@ pub(super) enum Decision {
     /// The head is not whole yet.
     NeedMore,
     /// It goes to a pool.
-    Forward(Recycled<Plan>, Facts),
+    Forward(Recycled<Plan>),
     /// We answer it ourselves.
-    Answer(Reply, Facts),
+    Answer(Reply),
 }
 
 /// An answer of our own.
@@ -120,7 +120,7 @@ impl Facts {
     }
 
     /// `is_logged` tells whether anyone will read more of the texts than the host.
-    fn of(head: &RequestHead<'_, '_>, is_logged: bool, mut text: Vec<u8>) -> Facts {
+    fn learn(&mut self, head: &RequestHead<'_, '_>, is_logged: bool, text: Vec<u8>) {
         let host = head.host.map_or("", |host| host.text).as_bytes();
         let mut parts: [&[u8]; 5] = [b"", host, b"", b"", b""];
         if is_logged {
@@ -128,21 +128,16 @@ impl Facts {
             let referer = head.fields.first(Known::Referer).unwrap_or_default();
             parts = [head.method_text.as_bytes(), host, head.target_text.as_bytes(), user_agent, referer];
         }
-        let mut ends = [0; 5];
-        for (part, end) in parts.into_iter().zip(&mut ends) {
-            text.extend_from_slice(part);
-            *end = text.len() as u32;
+        self.text = text;
+        for (part, end) in parts.into_iter().zip(&mut self.ends) {
+            self.text.extend_from_slice(part);
+            *end = self.text.len() as u32;
         }
-        Facts {
-            text,
-            ends,
-            version: Some(head.version),
-            is_head: head.method.is_head(),
-            html: accepts_html(&head.fields),
-            stays: keeps_alive(head.version, head.connection),
-            has_body: !matches!(head.body, RequestBody::None | RequestBody::Length(0)),
-            ..Facts::default()
-        }
+        self.version = Some(head.version);
+        self.is_head = head.method.is_head();
+        self.html = accepts_html(&head.fields);
+        self.stays = keeps_alive(head.version, head.connection);
+        self.has_body = !matches!(head.body, RequestBody::None | RequestBody::Length(0));
     }
 
     /// The vector, for another request.
@@ -151,10 +146,11 @@ impl Facts {
     }
 }
 
-/// Decides what happens to the request at the front of the client's inbox, and takes its head out.
-pub(super) fn decide(cx: &Context, client: &mut Client) -> Decision {
+/// Decides what happens to the request at the front of the client's inbox, takes its head out, and leaves what is known
+/// of it in `facts`.
+pub(super) fn decide(cx: &Context, client: &mut Client, facts: &mut Facts) -> Decision {
     let Some((view, listener, is_current)) = cx.view_for(client.listener) else {
-        return refuse_unread(Error::internal(Stage::Route, Cause::Overloaded));
+        return refuse_unread(Error::internal(Stage::Route, Cause::Overloaded), facts);
     };
     let limits = &view.snapshot.config.limits;
     let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.header_count };
@@ -162,24 +158,25 @@ pub(super) fn decide(cx: &Context, client: &mut Client) -> Decision {
     let head = match request::parse(client.inbox.bytes(), &mut slots, &limits) {
         Ok(Parsed::Partial) => return Decision::NeedMore,
         Ok(Parsed::Complete(head)) => head,
-        Err(error) => return refuse_unread(Error::downstream(Stage::RequestHead, Cause::Head(error))),
+        Err(error) => return refuse_unread(Error::downstream(Stage::RequestHead, Cause::Head(error)), facts),
     };
     let head_len = head.head_len;
-    let mut facts = Facts::of(&head, view.snapshot.config.log.format.is_some(), cx.handle.take_bytes());
+    facts.learn(&head, view.snapshot.config.log.format.is_some(), cx.handle.take_bytes());
     facts.stays &= is_current && !cx.is_draining();
     let trusted = &view.snapshot.config.trusted_proxies;
     facts.client = Some(client_address(client.address, &head.fields, trusted));
     let decision = match route(&view, listener, &head) {
         Ok(found) => act(cx, client, view, found, &head, facts),
-        Err(cause) => Decision::Answer(Reply::Error(Error::downstream(Stage::Route, cause)), facts),
+        Err(cause) => Decision::Answer(Reply::Error(Error::downstream(Stage::Route, cause))),
     };
     client.inbox.consume(head_len, &cx.handle);
     decision
 }
 
 /// A request whose head cannot be read: where it ends is not known, so the connection ends with the answer.
-fn refuse_unread(error: Error) -> Decision {
-    Decision::Answer(Reply::Error(error), Facts::unread())
+fn refuse_unread(error: Error, facts: &mut Facts) -> Decision {
+    *facts = Facts::unread();
+    Decision::Answer(Reply::Error(error))
 }
 
 /// The route of a request. Methods that no route serves are refused here.
@@ -210,24 +207,24 @@ fn act(
     view: Rc<View>,
     found: Found,
     head: &RequestHead<'_, '_>,
-    mut facts: Facts,
+    facts: &mut Facts,
 ) -> Decision {
     facts.place = Place::Route(view.clone(), found);
     let route = &view.snapshot.config.routes[found.route.index()];
     if matches!((head.body, route.max_body), (RequestBody::Length(length), Some(max)) if length > max) {
-        return Decision::Answer(Reply::Error(Error::downstream(Stage::Request, Cause::BodyTooLarge)), facts);
+        return Decision::Answer(Reply::Error(Error::downstream(Stage::Request, Cause::BodyTooLarge)));
     }
     let pool = match &route.action {
         Action::Proxy(pool) => *pool,
         Action::Redirect(redirect) => {
             let target = [head.target.path().to_owned(), head.target.query().unwrap_or_default().to_owned()];
             let reply = Reply::Redirect(redirect.clone(), target);
-            return Decision::Answer(reply, facts);
+            return Decision::Answer(reply);
         }
     };
-    let out = rewrite(cx, client, &view, route, head, &facts);
-    let key = hash_key(&view.snapshot.config.pools[pool.index()].balance, &head.fields, &facts);
-    let offers = offered_protocols(head).next().is_some();
+    let out = rewrite(cx, client, &view, route, head, facts);
+    let key = hash_key(&view.snapshot.config.pools[pool.index()].balance, &head.fields, facts);
+    let offers = head.upgrade && offered_protocols(head).next().is_some();
     let plan = Plan {
         route: found,
         pool,
@@ -241,7 +238,7 @@ fn act(
         stays: facts.stays,
         view,
     };
-    Decision::Forward(cx.handle.recycle(plan), facts)
+    Decision::Forward(cx.handle.recycle(plan))
 }
 
 /// The head for the server.

@@ -12,7 +12,7 @@ use crate::proto::h1::INTERIMS_MAX;
 use crate::relay::{Framer, RelayError, Source, copy, send};
 use crate::snapshot::SnapshotPool;
 use crate::upstream::{Connection, Upstream};
-use ringferry_runtime::net::{Mode, Receiver, Stream};
+use ringferry_runtime::net::{Mode, Receiver, SendWhole, Stream};
 use ringferry_runtime::time::Elapsed;
 use ringferry_runtime::{Chunk, Group, Recycled};
 use std::cell::Cell;
@@ -121,13 +121,13 @@ async fn head_only(
     begun: &Cell<bool>,
     meter: &mut Meter,
 ) -> (Result<Down, Error>, Upload) {
-    let Client { stream: sink, receiver, .. } = client;
+    let Client { stream, receiver, answer, .. } = client;
     let mut sending = plan.head.take().map(|head| connection.stream.send_whole(head));
     let mut sent = Upload::Failed;
     // Nothing waits for the send: it has ended when the response comes, and looking at it only then saves a wake.
     let mut is_first = true;
     let upload = Cell::new(Upload::Ended);
-    let mut down = pin!(download(cx, plan, sink, connection, &upload, begun, meter));
+    let mut down = pin!(download(cx, plan, Sink { stream, answer }, connection, &upload, begun, meter));
     let outcome = poll_fn(|task| {
         if !std::mem::take(&mut is_first)
             && let Some(head) = &mut sending
@@ -160,15 +160,15 @@ async fn both_ways(
     begun: &Cell<bool>,
     meter: &mut Meter,
 ) -> (Result<Down, Error>, Upload) {
-    let Client { stream: sink, inbox, receiver, alarm, .. } = client;
+    let Client { stream, inbox, receiver, alarm, answer, .. } = client;
     let idle = plan.view.snapshot.config.timeouts.body_idle;
     let has_moved = Cell::new(!inbox.is_empty());
-    let source = Source { inbox, receiver, stream: sink, alarm, idle, has_moved: &has_moved };
+    let source = Source { inbox, receiver, stream, alarm, idle, has_moved: &has_moved };
     let server = connection.stream.clone();
     let is_asking = plan.expects_continue && !has_moved.get();
     let state = Cell::new(if is_asking { Upload::Asking } else { Upload::Running });
     let mut up = pin!(upload(cx, plan, source, body, &server));
-    let mut down = pin!(download(cx, plan, sink, connection, &state, begun, meter));
+    let mut down = pin!(download(cx, plan, Sink { stream, answer }, connection, &state, begun, meter));
     // Once the body has been received, whether the client is still there has to be looked at.
     let mut watched = None;
     let outcome = poll_fn(|task| {
@@ -217,16 +217,24 @@ async fn upload<'s>(
     (sent, receiver)
 }
 
-/// The response, to its end.
+/// Where the response goes.
+struct Sink<'c> {
+    stream: &'c Stream,
+    /// See [`Client`].
+    answer: &'c mut Option<SendWhole>,
+}
+
+/// The response, to its end; or but for its last send, which is the client's to look at then.
 async fn download(
     cx: &Rc<Context>,
     plan: &Plan,
-    sink: &Stream,
+    sink: Sink<'_>,
     connection: &mut Connection,
     upload: &Cell<Upload>,
     begun: &Cell<bool>,
     meter: &mut Meter,
 ) -> Result<Down, Error> {
+    let Sink { stream: sink, answer } = sink;
     let timeouts = &plan.view.snapshot.config.timeouts;
     let mut response = match head(cx, plan, sink, connection, upload, meter).await? {
         Some(response) => response,
@@ -237,6 +245,15 @@ async fn download(
     begun.set(true);
     let mut head = Some(std::mem::take(&mut response.head));
     let Connection { inbox, receiver, stream, alarm, .. } = connection;
+    // A small answer that is here whole: the exchange need not wait until it has left.
+    if response.client_stays
+        && head.as_mut().is_some_and(|head| response.framer.join(head, inbox, &cx.handle))
+        && response.framer.is_done()
+    {
+        meter.bytes_out = response.framer.bytes();
+        *answer = head.map(|head| sink.send_whole(head));
+        return Ok(Down::Whole(response));
+    }
     let source = Source { inbox, receiver, stream, alarm, idle, has_moved: &Cell::new(true) };
     // Until it is whole, an end of the connection would look like the end of the response, whatever brought it about.
     if response.ends_by_close {

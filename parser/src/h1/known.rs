@@ -109,10 +109,24 @@ impl Known {
     }
 }
 
-/// Whether `name`, which has only the characters of a token, is `text` (lower case, letters, digits and hyphens) but for
-/// its case. All bytes are compared, without a branch for each: only a letter's other case differs in this one bit.
+/// Whether `name`, which has only the characters of a token, is `text` (lower case, letters, digits and hyphens, equally
+/// long) but for its case: only a letter's other case differs in this one bit. Eight bytes at a time, the last eight
+/// perhaps twice.
 fn same(name: &str, text: &str) -> bool {
-    name.bytes().zip(text.bytes()).fold(0, |differing, (a, b)| differing | ((a | 0x20) ^ b)) == 0
+    let (mut name, mut text) = (name.as_bytes(), text.as_bytes());
+    if let (Some(a), Some(b)) = (name.last_chunk(), text.last_chunk()) {
+        let mut differing = differing_bits(a, b);
+        while let (Some((a, name_rest)), Some((b, text_rest))) = (name.split_first_chunk(), text.split_first_chunk()) {
+            differing |= differing_bits(a, b);
+            (name, text) = (name_rest, text_rest);
+        }
+        return differing == 0;
+    }
+    name.iter().zip(text).fold(0, |differing, (a, b)| differing | ((a | 0x20) ^ b)) == 0
+}
+
+fn differing_bits(name: &[u8; 8], text: &[u8; 8]) -> u64 {
+    (u64::from_le_bytes(*name) | u64::from_le_bytes([0x20; 8])) ^ u64::from_le_bytes(*text)
 }
 
 fn equal_but_for_underscores(name: &str, text: &str) -> bool {

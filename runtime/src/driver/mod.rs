@@ -3,6 +3,7 @@
 mod results;
 mod slots;
 
+pub(crate) use results::Brought;
 pub(crate) use slots::{After, Done, Kind, Slots};
 
 /// Counters of one core.

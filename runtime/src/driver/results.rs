@@ -16,11 +16,11 @@ pub(super) struct Results {
 }
 
 /// One completion.
-pub(super) struct Brought {
+pub(crate) struct Brought {
     /// Non-negative, or a negative errno.
-    pub(super) result: i32,
+    pub(crate) result: i32,
     /// A received buffer.
-    pub(super) lent: Option<Lent>,
+    pub(crate) lent: Option<Lent>,
 }
 
 impl Results {
@@ -33,7 +33,8 @@ impl Results {
     }
 
     pub(super) fn pop(&mut self) -> Option<Brought> {
-        let next = self.rest.as_mut().and_then(|rest| rest.pop_front());
+        let Some(rest) = &mut self.rest else { return self.first.take() };
+        let next = rest.pop_front();
         if next.is_none() {
             self.rest = None;
         }

@@ -158,11 +158,11 @@ impl Slots {
     }
 
     /// The next result of a multishot operation; `None` once it has ended, which frees the slot.
-    pub(crate) fn poll_next(&mut self, token: Token, cx: &mut Context<'_>) -> Poll<Option<Done>> {
+    pub(crate) fn poll_next(&mut self, token: Token, cx: &mut Context<'_>) -> Poll<Option<Brought>> {
         let slot = self.slot(token);
         let State::Stream(stream) = &mut slot.state else { unreachable!("polled as what it is not") };
-        if let Some(Brought { result, lent }) = stream.queue.pop() {
-            return Poll::Ready(Some(Done { result, lent, held: Held::Nothing }));
+        if let Some(brought) = stream.queue.pop() {
+            return Poll::Ready(Some(brought));
         }
         if stream.ended {
             self.slots.remove(token.index as usize);

@@ -4,7 +4,7 @@
 
 use super::running::Running;
 use crate::buf::{Group, Lent, Ticket};
-use crate::driver::Kind;
+use crate::driver::{Brought, Done, Kind};
 use crate::kernel::Op;
 use crate::net::Descriptor;
 use crate::sys::check;
@@ -21,6 +21,23 @@ pub enum Mode {
     Stream,
     /// Armed for each receive, into a buffer of this group.
     Once(Group),
+}
+
+impl Mode {
+    fn group(self) -> Group {
+        match self {
+            Mode::Stream => Group::Head,
+            Mode::Once(group) => group,
+        }
+    }
+}
+
+/// What comes next of an operation of this mode; `None` once a stream has ended.
+fn poll_next(mode: Mode, running: &mut Running, cx: &mut Context<'_>) -> Poll<Option<Brought>> {
+    match mode {
+        Mode::Stream => running.poll_next(cx),
+        Mode::Once(_) => running.poll(cx).map(|Done { result, lent, .. }| Some(Brought { result, lent })),
+    }
 }
 
 /// The receiving half of a connection.
@@ -66,14 +83,11 @@ impl Receiver {
     pub fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<Option<Lent>> {
         while let Some((mode, running)) = &mut self.running {
             running.cancel();
-            let done = match mode {
-                Mode::Stream => ready!(running.poll_next(cx)),
-                Mode::Once(_) => Some(ready!(running.poll(cx))),
-            };
-            if done.is_none() || *mode != Mode::Stream {
+            let brought = ready!(poll_next(*mode, running, cx));
+            if brought.is_none() || *mode != Mode::Stream {
                 self.running = None;
             }
-            if let Some(lent) = done.and_then(|done| done.lent) {
+            if let Some(lent) = brought.and_then(|brought| brought.lent) {
                 return Poll::Ready(Some(lent));
             }
         }
@@ -106,24 +120,19 @@ impl Receiver {
             }
             self.arm();
             let Some((mode, running)) = &mut self.running else { unreachable!("just armed") };
-            let (done, group) = match *mode {
-                Mode::Stream => (ready!(running.poll_next(cx)), Group::Head),
-                Mode::Once(group) => {
-                    let done = ready!(running.poll(cx));
-                    self.running = None;
-                    (Some(done), group)
-                }
-            };
-            let Some(done) = done else {
-                // The stream has ended, by us or for want of buffers: arm anew.
+            let mode = *mode;
+            let brought = ready!(poll_next(mode, running, cx));
+            if brought.is_none() || mode != Mode::Stream {
                 self.running = None;
-                continue;
-            };
-            match (done.result, done.lent) {
+            }
+            // Where there is nothing, the stream has ended, by us or for want of buffers: arm anew.
+            let Some(Brought { result, lent }) = brought else { continue };
+            match (result, lent) {
                 // Our own cancel, and nothing lost by it.
                 (result, _) if result == -libc::ECANCELED => {}
                 (result, _) if result == -libc::ENOBUFS => {
                     self.running = None;
+                    let group = mode.group();
                     self.starved = Some((group, self.descriptor.handle().wait_for_buffer(group, cx.waker())));
                     return Poll::Pending;
                 }

@@ -1,7 +1,7 @@
 //! An operation that has been submitted. Dropping it cancels it; its memory stays with the kernel until it has ended.
 
 use crate::core::Handle;
-use crate::driver::{Done, Kind};
+use crate::driver::{Brought, Done, Kind};
 use crate::kernel::{Op, Token};
 use crate::net::Descriptor;
 use std::future::Future;
@@ -35,7 +35,7 @@ impl Running {
     }
 
     /// The next result of an operation that completes many times; `None` once it has ended.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Done>> {
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Brought>> {
         let token = self.token.expect("not polled after its end");
         let next = self.handle.slots().poll_next(token, cx);
         if matches!(next, Poll::Ready(None)) {

@@ -103,6 +103,9 @@ fn write_end_to_end(head: &RequestHead<'_, '_>, cx: &RequestCx<'_>, out: &mut Ve
 
 /// Writes what our own connection needs: an upgrade that is passed on, the readiness to take trailers.
 fn write_connection(head: &RequestHead<'_, '_>, out: &mut Vec<u8>) {
+    if !head.upgrade && !head.connection.te {
+        return;
+    }
     let is_trailers = |coding: &[u8]| coding.eq_ignore_ascii_case(b"trailers");
     let te = head.connection.te && head.fields.all(Known::Te).flat_map(list).any(is_trailers);
     let upgrade = offered_protocols(head).next().is_some();
