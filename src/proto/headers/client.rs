@@ -78,9 +78,12 @@ impl AddressText {
 
     /// As the value of a `Forwarded` parameter: an IPv6 address in brackets and quotes.
     pub(super) fn write_as_node(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(if self.is_v6 { b"\"[" } else { b"" });
+        if !self.is_v6 {
+            return out.extend_from_slice(self.as_bytes());
+        }
+        out.extend_from_slice(b"\"[");
         out.extend_from_slice(self.as_bytes());
-        out.extend_from_slice(if self.is_v6 { b"]\"" } else { b"" });
+        out.extend_from_slice(b"]\"");
     }
 }
 

@@ -61,6 +61,7 @@ fn write_target(head: &RequestHead<'_, '_>, strip: Option<&str>, out: &mut Vec<u
         // RFC 9112 section 3.2.4: the last proxy turns this form into the asterisk.
         Target::Absolute { path: "", query: None, .. } if head.method == Method::Options => return out.push(b'*'),
         Target::Authority(_) => return out.extend_from_slice(head.target_text.as_bytes()),
+        Target::Origin { .. } if strip.is_none() => return out.extend_from_slice(head.target_text.as_bytes()),
         Target::Origin { .. } | Target::Absolute { .. } => {}
     }
     let path = head.target.path();
@@ -122,9 +123,47 @@ fn write_connection(head: &RequestHead<'_, '_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes who asks, for which host, over what. A trusted peer's word is kept and added to.
+/// Writes who asks, for which host, over what.
 fn write_forwarding(fields: &Fields<'_, '_>, host: &str, cx: &RequestCx<'_>, out: &mut Vec<u8>) {
-    let believed = |known| fields.all(known).filter(|value| cx.peer_is_trusted && !value.is_empty());
+    match cx.peer_is_trusted {
+        true => write_added_forwarding(fields, host, cx, out),
+        false => write_own_forwarding(host, cx, out),
+    }
+    let stripped = cx.strip_prefix.filter(|&prefix| prefix != "/").unwrap_or_default();
+    let outer = fields.all(Known::XForwardedPrefix).find(|value| cx.peer_is_trusted && !value.is_empty());
+    if !stripped.is_empty() || outer.is_some() {
+        let outer = outer.unwrap_or_default();
+        out.extend_from_slice(b"X-Forwarded-Prefix: ");
+        out.extend_from_slice(outer.strip_suffix(b"/").unwrap_or(outer));
+        prefix::write(stripped, out);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// What we know ourselves. In few pieces: it is written for nearly every request.
+fn write_own_forwarding(host: &str, cx: &RequestCx<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    out.extend_from_slice(cx.peer.as_bytes());
+    match cx.secure {
+        true => out.extend_from_slice(b"\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: "),
+        false => out.extend_from_slice(b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: "),
+    }
+    out.extend_from_slice(host.as_bytes());
+    out.extend_from_slice(b"\r\nX-Real-IP: ");
+    out.extend_from_slice(cx.client.as_bytes());
+    out.extend_from_slice(b"\r\nForwarded: for=");
+    cx.peer.write_as_node(out);
+    out.extend_from_slice(b";host=\"");
+    out.extend_from_slice(host.as_bytes());
+    match cx.secure {
+        true => out.extend_from_slice(b"\";proto=https\r\n"),
+        false => out.extend_from_slice(b"\";proto=http\r\n"),
+    }
+}
+
+/// A trusted peer's word, kept and added to.
+fn write_added_forwarding(fields: &Fields<'_, '_>, host: &str, cx: &RequestCx<'_>, out: &mut Vec<u8>) {
+    let believed = |known| fields.all(known).filter(|value| !value.is_empty());
     let scheme: &[u8] = if cx.secure { b"https" } else { b"http" };
 
     out.extend_from_slice(b"X-Forwarded-For: ");
@@ -146,15 +185,6 @@ fn write_forwarding(fields: &Fields<'_, '_>, host: &str, cx: &RequestCx<'_>, out
     out.extend_from_slice(b"\";proto=");
     out.extend_from_slice(scheme);
     out.extend_from_slice(b"\r\n");
-
-    let stripped = cx.strip_prefix.filter(|&prefix| prefix != "/").unwrap_or_default();
-    let outer = believed(Known::XForwardedPrefix).next().unwrap_or_default();
-    if !stripped.is_empty() || !outer.is_empty() {
-        out.extend_from_slice(b"X-Forwarded-Prefix: ");
-        out.extend_from_slice(outer.strip_suffix(b"/").unwrap_or(outer));
-        prefix::write(stripped, out);
-        out.extend_from_slice(b"\r\n");
-    }
 }
 
 fn write_list<'a>(elements: impl Iterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
