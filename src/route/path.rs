@@ -34,6 +34,12 @@ impl Paths {
         std::iter::once(self.route).chain(below).flatten()
     }
 
+    /// The last of [`Paths::matches`]: the longest.
+    pub(super) fn longest(&self, path: &[u8]) -> Option<RouteId> {
+        // Most sites have one route, for everything.
+        if self.children.is_empty() { self.route } else { self.matches(path).last() }
+    }
+
     fn position(&self, segment: &[u8]) -> Result<usize, usize> {
         self.children.binary_search_by(|(name, _)| (**name).cmp(segment))
     }

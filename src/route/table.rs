@@ -59,7 +59,7 @@ impl Table {
     /// normalised and begins with a slash.
     pub fn find(&self, listener: ListenerId, host: &str, path: &[u8]) -> Result<Found, NoRoute> {
         let site = self.sites(listener, host).next().ok_or(NoRoute::Host)?;
-        let route = self.routes(site, path).last().ok_or(NoRoute::Path)?;
+        let route = self.paths[site.index()].longest(path).ok_or(NoRoute::Path)?;
         Ok(Found { site, route })
     }
 
@@ -67,8 +67,9 @@ impl Table {
     /// that the client sent, and may read them either way.
     pub fn find_agreeing(&self, listener: ListenerId, host: &str, path: &Path<'_>) -> Result<Found, NoRoute> {
         let site = self.sites(listener, host).next().ok_or(NoRoute::Host)?;
-        let route = self.routes(site, path.normal).last();
-        if path.decoded != path.normal && self.routes(site, path.decoded).last() != route {
+        let paths = &self.paths[site.index()];
+        let route = paths.longest(path.normal);
+        if path.decoded != path.normal && paths.longest(path.decoded) != route {
             return Err(NoRoute::Ambiguous);
         }
         Ok(Found { site, route: route.ok_or(NoRoute::Path)? })

@@ -65,7 +65,7 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Recycled<Plan>, mu
             Ok(upstream) => upstream,
             Err(error) => {
                 meter.retries = tried.retries();
-                meter.server = tried.last_server().map(|server| state.servers[server].clone());
+                meter.server = tried.last_server().map(|server| obtain.server(server).clone());
                 return Box::pin(give_up(cx, client, error, &plan, meter)).await;
             }
         };

@@ -4,13 +4,12 @@ use super::context::Context;
 use super::plan::{Facts, Place, Text};
 use crate::log::Record;
 use crate::proto::error::{Cause, Error, Side, Stage};
-use crate::shared::ServerCell;
+use crate::upstream::Server;
 use ringferry_parser::h1::Version;
 use ringferry_runtime::Recycled;
 use ringferry_runtime::time::Instant;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Measures one exchange. It is counted and logged when this is dropped: however it ends, it has its line.
@@ -29,7 +28,7 @@ pub(super) struct Meter {
     /// When the request went to the server that answered.
     pub(super) sent: Option<Instant>,
     pub(super) first_byte: Option<Instant>,
-    pub(super) server: Option<Arc<ServerCell>>,
+    pub(super) server: Option<Server>,
     pub(super) retries: u32,
     pub(super) error: Option<Error>,
     pub(super) tunnel: bool,

@@ -10,5 +10,5 @@ mod tried;
 
 pub use idle::Connection;
 pub use obtain::{Attempt, Obtain, Picked, Upstream};
-pub use pools::{PoolView, Pools};
+pub use pools::{PoolView, Pools, Server};
 pub use tried::Tried;

@@ -12,7 +12,6 @@ use crate::shared::{InUse, ServerCell, Waiters};
 use crate::snapshot::SnapshotPool;
 use ringferry_runtime::Handle;
 use ringferry_runtime::time::{Alarm, Elapsed, Instant, Sleep};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -113,6 +112,11 @@ impl Obtain<'_> {
                 Err(none_kept) => picked = Some(none_kept),
             }
         }
+    }
+
+    /// A server of the pool.
+    pub fn server(&self, index: usize) -> &Server {
+        &self.view.servers[index]
     }
 
     fn pick(&self, tried: Tried) -> Pick {
@@ -313,9 +317,9 @@ impl Attempt {
         pools.keep(&self.server, connection);
     }
 
-    /// The server's name, for the log.
-    pub fn server(&self) -> &Arc<ServerCell> {
-        self.server.cell()
+    /// The server.
+    pub fn server(&self) -> &Server {
+        &self.server
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// A server on this core. Dereferences to its shared cell.
 #[derive(Clone)]
-pub(super) struct Server(Rc<Slot>);
+pub struct Server(Rc<Slot>);
 
 pub(super) struct Slot {
     cell: Arc<ServerCell>,
@@ -35,10 +35,6 @@ impl Deref for Server {
 impl Server {
     pub(super) fn idle(&self) -> &Idle {
         &self.0.idle
-    }
-
-    pub(super) fn cell(&self) -> &Arc<ServerCell> {
-        &self.0.cell
     }
 }
 
