@@ -10,20 +10,21 @@ use std::mem;
 use std::sync::mpsc as std_mpsc;
 use tokio::sync::mpsc;
 
-/// A batch is handed over when it is this long: a quarter of what a pipe holds, so that one write takes it.
-pub const BATCH_BYTES: usize = 16 << 10;
+/// A batch is handed over when it is this long: what a pipe holds. Handing one over and writing it wakes another thread,
+/// which at a quarter of this cost each request more than the making of its line.
+pub const BATCH_BYTES: usize = 64 << 10;
 
 /// A line waits this long for others before it is handed over alone.
 const WAIT_MS: u64 = 200;
 
 /// Batches on their way, all cores together: bounds what a stuck writer costs to about a megabyte.
-const QUEUE_BATCHES: usize = 64;
+const QUEUE_BATCHES: usize = 16;
 
 /// Buffers that wait to be filled again, for each core.
-const SPARE_BUFFERS: usize = 4;
+const SPARE_BUFFERS: usize = 2;
 
 /// A buffer that one line made longer than this is freed rather than kept.
-const KEPT_BYTES: usize = 4 * BATCH_BYTES;
+const KEPT_BYTES: usize = 2 * BATCH_BYTES;
 
 /// Makes the queue between all sinks and the writer. It ends for the reader when the last [`LogQueue`] and
 /// [`LogSink`] are gone.
@@ -123,7 +124,7 @@ impl LogSink {
             self.due_ms = now_ms + WAIT_MS;
         }
         if self.text.capacity() == 0 {
-            self.text = self.spares.try_recv().unwrap_or_else(|_| Vec::with_capacity(BATCH_BYTES + (BATCH_BYTES >> 2)));
+            self.text = self.spares.try_recv().unwrap_or_else(|_| Vec::with_capacity(BATCH_BYTES + (BATCH_BYTES >> 3)));
         }
         format(record, as_format, &mut self.clock, &mut self.text);
         self.lines += 1;
