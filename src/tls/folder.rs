@@ -1,23 +1,27 @@
 //! Certificates and keys of a folder. Each ACME client has a layout of its own, so names of files say nothing here:
 //! what belongs together is seen by the keys.
 
-use super::load::{Found, Read, file, ocsp};
 use super::pair::{Chain, Key, Pair, read_chain, read_key};
+use super::path::{Found, ReadPath, file, ocsp};
 use super::problem::{Fault, Problem};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// The pairs in a folder and in the folders in it, and the files that should be read and cannot.
-pub(super) fn folder(path: &Path, read: &mut Read<'_>) -> (Vec<Pair>, Vec<Problem>) {
+/// The pairs in a folder and in the folders in it, and the files that should give one and do not: those that cannot be
+/// read, and those that gave one of `last`.
+pub(super) fn folder(path: &Path, last: &[Arc<Pair>], read: &mut ReadPath<'_>) -> (Vec<Pair>, Vec<Problem>) {
     let mut content = Content::default();
     content.folder(path, FOLDERS_DEEP, read);
     let Content { chains, keys, mut problems } = content;
     let mut pairs = Vec::new();
     for (path, chain) in chains {
-        match pair(&path, &chain, &keys, read) {
+        let origin = path.display().to_string();
+        match pair(&path, &origin, &chain, &keys, read) {
             Ok(pair) => keep_longest(&mut pairs, pair),
-            // The certificate of an authority, or one whose key is elsewhere.
-            Err(Fault::Mismatch) => {}
-            Err(fault) => problems.push(fault.of(path.display().to_string())),
+            // The certificate of an authority, or one whose key is elsewhere. If it had its key here, somebody may be
+            // writing a new pair just now.
+            Err(Fault::Mismatch) if !last.iter().any(|pair| pair.origin() == origin) => {}
+            Err(fault) => problems.push(fault.of(origin)),
         }
     }
     if pairs.is_empty() && problems.is_empty() {
@@ -35,7 +39,7 @@ struct Content {
 }
 
 impl Content {
-    fn folder(&mut self, path: &Path, deep: u8, read: &mut Read<'_>) {
+    fn folder(&mut self, path: &Path, deep: u8, read: &mut ReadPath<'_>) {
         match read(path) {
             Ok(Found::Folder { mut files, mut folders }) => {
                 // The same order at each start, and so the same choice between equals.
@@ -52,7 +56,7 @@ impl Content {
     }
 
     /// A file may hold a chain, a key, both, or something else.
-    fn file(&mut self, path: &Path, read: &mut Read<'_>) {
+    fn file(&mut self, path: &Path, read: &mut ReadPath<'_>) {
         let pem = match file(path, read) {
             Ok(pem) => pem,
             Err(fault) => return self.problem(path, fault),
@@ -75,10 +79,9 @@ impl Content {
 }
 
 /// The chain with the key that it belongs to.
-fn pair(path: &Path, chain: &Chain, keys: &[Key], read: &mut Read<'_>) -> Result<Pair, Fault> {
-    let origin = path.display().to_string();
+fn pair(path: &Path, origin: &str, chain: &Chain, keys: &[Key], read: &mut ReadPath<'_>) -> Result<Pair, Fault> {
     for key in keys {
-        match Pair::new(&origin, chain.clone(), key.clone()) {
+        match Pair::new(origin, chain.clone(), key.clone()) {
             Err(Fault::Mismatch) => {}
             Ok(pair) => return Ok(pair.stapled(ocsp(path, read))),
             bad => return bad,

@@ -3,29 +3,12 @@
 
 use super::folder::folder;
 use super::pair::{Pair, read_chain, read_key};
-use super::problem::{Fault, Problem};
+use super::path::{ReadPath, file, ocsp};
+use super::problem::Problem;
 use crate::model::{CertificateSource, HostPattern};
 use std::collections::HashMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-/// What lies under a path.
-#[derive(Clone, Debug)]
-pub enum Found {
-    /// A file with these bytes.
-    File(Vec<u8>),
-    /// A folder.
-    Folder {
-        /// The files in it.
-        files: Vec<PathBuf>,
-        /// The folders in it.
-        folders: Vec<PathBuf>,
-    },
-}
-
-/// Reads a path.
-pub type Read<'a> = dyn FnMut(&Path) -> io::Result<Found> + 'a;
 
 /// The pairs of all sources that a configuration names.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +26,11 @@ struct Loaded {
 impl Shelf {
     /// Reads every source once. Where one has a problem now, the pairs that it gave to this shelf before stay in use
     /// beside what it gives now.
-    pub fn reload<'s>(&self, sources: impl IntoIterator<Item = &'s CertificateSource>, read: &mut Read<'_>) -> Shelf {
+    pub fn reload<'s>(
+        &self,
+        sources: impl IntoIterator<Item = &'s CertificateSource>,
+        read: &mut ReadPath<'_>,
+    ) -> Shelf {
         let mut next = Shelf::default();
         for source in sources {
             if !next.sources.contains_key(source) {
@@ -69,45 +56,30 @@ impl Shelf {
         self.sources.get(source).map(|loaded| loaded.problems.as_slice()).unwrap_or_default()
     }
 
-    fn load(&self, source: &CertificateSource, read: &mut Read<'_>) -> Loaded {
+    fn load(&self, source: &CertificateSource, read: &mut ReadPath<'_>) -> Loaded {
+        let last = self.sources.get(source).map(|last| last.pairs.as_slice()).unwrap_or_default();
         let (pairs, problems) = match source {
             CertificateSource::Files { cert, key } => match files(cert, key, read) {
                 Ok(pair) => (vec![pair], Vec::new()),
                 Err(problem) => (Vec::new(), vec![problem]),
             },
-            CertificateSource::Folder(path) => folder(path, read),
+            CertificateSource::Folder(path) => folder(path, last, read),
         };
-        let mut loaded = Loaded { pairs: pairs.into_iter().map(Arc::new).collect(), problems };
-        if !loaded.problems.is_empty() {
-            let last = self.sources.get(source).map(|last| last.pairs.as_slice()).unwrap_or_default();
-            let replaced = |pair: &Arc<Pair>| loaded.pairs.iter().any(|new| new.origin() == pair.origin());
+        let mut pairs: Vec<_> = pairs.into_iter().map(Arc::new).collect();
+        if !problems.is_empty() {
+            let replaced = |pair: &&Arc<Pair>| pairs.iter().any(|new| new.origin() == pair.origin());
             let kept: Vec<_> = last.iter().filter(|pair| !replaced(pair)).cloned().collect();
-            loaded.pairs.extend(kept);
+            pairs.extend(kept);
         }
-        loaded
+        Loaded { pairs, problems }
     }
 }
 
 /// The pair of two files.
-fn files(cert: &Path, key: &Path, read: &mut Read<'_>) -> Result<Pair, Problem> {
+fn files(cert: &Path, key: &Path, read: &mut ReadPath<'_>) -> Result<Pair, Problem> {
     let (cert_origin, key_origin) = (cert.display().to_string(), key.display().to_string());
     let chain = file(cert, read).and_then(|pem| read_chain(&pem)).map_err(|fault| fault.of(&cert_origin))?;
     let key = file(key, read).and_then(|pem| read_key(&pem)).map_err(|fault| fault.of(&key_origin))?;
     let pair = Pair::new(&cert_origin, chain, key).map_err(|fault| fault.of(cert_origin))?;
     Ok(pair.stapled(ocsp(cert, read)))
-}
-
-pub(super) fn file(path: &Path, read: &mut Read<'_>) -> Result<Vec<u8>, Fault> {
-    match read(path) {
-        Ok(Found::File(bytes)) => Ok(bytes),
-        Ok(Found::Folder { .. }) => Err(Fault::IsFolder),
-        Err(why) => Err(Fault::Unreadable(why.to_string())),
-    }
-}
-
-/// The response to staple, if there is one: nothing is wrong when there is none.
-pub(super) fn ocsp(cert: &Path, read: &mut Read<'_>) -> Option<Vec<u8>> {
-    let mut path = cert.as_os_str().to_owned();
-    path.push(".ocsp");
-    file(Path::new(&path), read).ok().filter(|response| !response.is_empty())
 }

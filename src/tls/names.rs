@@ -54,7 +54,8 @@ impl Names {
 
 impl fmt::Display for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (dns, addresses) = (self.dns.iter().map(Box::to_string), self.addresses.iter().map(IpAddr::to_string));
+        let (dns, addresses) =
+            (self.dns.iter().map(|name| name.escape_debug().to_string()), self.addresses.iter().map(IpAddr::to_string));
         let mut all: Vec<String> = dns.chain(addresses).collect();
         let more = all.len().saturating_sub(SHOWN_MAX);
         all.truncate(SHOWN_MAX);

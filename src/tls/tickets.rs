@@ -17,14 +17,18 @@ pub const KEY_LIFETIME_S: u64 = 12 * 60 * 60;
 
 /// Randomness for a key: its name and its bits.
 #[derive(Clone)]
-pub struct Seed([u8; NAME_LEN + KEY_LEN]);
+pub struct Seed {
+    name: [u8; NAME_LEN],
+    bits: [u8; KEY_LEN],
+}
 
 impl Seed {
     /// A seed that nobody can guess.
     pub fn random() -> Result<Seed, Unspecified> {
-        let mut bytes = [0; NAME_LEN + KEY_LEN];
-        rand::fill(&mut bytes)?;
-        Ok(Seed(bytes))
+        let mut seed = Seed { name: [0; NAME_LEN], bits: [0; KEY_LEN] };
+        rand::fill(&mut seed.name)?;
+        rand::fill(&mut seed.bits)?;
+        Ok(seed)
     }
 }
 
@@ -85,9 +89,8 @@ struct TicketKey {
 
 impl TicketKey {
     fn new(seed: &Seed) -> TicketKey {
-        let (name, bits) = seed.0.split_first_chunk().expect("a seed is longer than a name");
-        let key = UnboundKey::new(&CHACHA20_POLY1305, bits).expect("a seed has the bits of a key");
-        TicketKey { name: *name, key: LessSafeKey::new(key) }
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &seed.bits).expect("a seed has the bits of a key");
+        TicketKey { name: seed.name, key: LessSafeKey::new(key) }
     }
 
     /// `name ‖ nonce ‖ ciphertext ‖ tag`
@@ -170,7 +173,7 @@ mod tests {
     use super::*;
 
     fn seed(byte: u8) -> Seed {
-        Seed([byte; NAME_LEN + KEY_LEN])
+        Seed { name: [byte; NAME_LEN], bits: [byte; KEY_LEN] }
     }
 
     #[test]
