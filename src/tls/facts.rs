@@ -4,7 +4,7 @@ use super::names::Names;
 use std::net::IpAddr;
 use x509_cert::Certificate;
 use x509_cert::der::asn1::OctetString;
-use x509_cert::der::{Decode, Error};
+use x509_cert::der::{Decode, Encode, Error};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::time::Time;
@@ -17,6 +17,8 @@ pub(super) struct Facts {
     pub(super) not_before_s: u64,
     /// to here, included.
     pub(super) not_after_s: u64,
+    /// Its SubjectPublicKeyInfo, in DER.
+    pub(super) public_key: Vec<u8>,
 }
 
 impl Facts {
@@ -37,6 +39,7 @@ impl Facts {
             names: Names::new(dns, addresses),
             not_before_s: seconds(certificate.validity().not_before),
             not_after_s: seconds(certificate.validity().not_after),
+            public_key: certificate.subject_public_key_info().to_der()?,
         })
     }
 }

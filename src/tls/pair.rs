@@ -46,15 +46,13 @@ impl Pair {
 
     pub(super) fn new(origin: &str, chain: Chain, key: Key) -> Result<Pair, Fault> {
         let leaf = chain.first().ok_or(Fault::NoCertificate)?;
-        let bad = |why: &dyn std::fmt::Display| Fault::BadCertificate(why.to_string());
-        let facts = Facts::read(leaf).map_err(|why| bad(&why))?;
+        let facts = Facts::read(leaf).map_err(|why| Fault::BadCertificate(why.to_string()))?;
+        if key.public_key().is_none_or(|public| *public != *facts.public_key) {
+            return Err(Fault::Mismatch);
+        }
         let fingerprint = fingerprint(leaf);
         let kind = KeyKind::of(&*key);
         let certified = Arc::new(CertifiedKey::new(chain, key));
-        certified.keys_match().map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => Fault::Mismatch,
-            why => bad(&why),
-        })?;
         Ok(Pair {
             origin: origin.to_owned(),
             certified,
