@@ -5,10 +5,10 @@ use std::fmt;
 use std::time::Duration;
 use x509_cert::der::DateTime;
 
-/// Something wrong with a file, or with the certificate in it.
+/// Something wrong with a file, with the certificate in it, or with a host that has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The path of the file.
+    /// The path of the file, or the host.
     pub origin: String,
     /// What is wrong with it.
     pub fault: Fault,
@@ -43,6 +43,8 @@ pub enum Fault {
     Mismatch,
     /// A folder without any certificate that has its key there.
     NoPair,
+    /// Nothing that was read gives this host a certificate: its clients are turned away.
+    NoneForHost,
     /// The certificate has ended, at this second since 1970.
     Expired(u64),
     /// The certificate begins later, at this second since 1970.
@@ -81,6 +83,7 @@ impl Fault {
                 "the site's own certificate has to be the first in its file, and the key the one it was made with"
             }
             NoPair => "put certificates and their keys into it, as .pem, .crt, .cer or .key files",
+            NoneForHost => "name the files of one with cert and key, or put them into the folder that cert names",
             Expired(_) => "renew it; if it is good, see whether the clock of this machine is right",
             NotYetValid(_) => "see whether the clock of this machine is right",
             NoNames => "have it issued with a subjectAltName; clients do not look at the common name",
@@ -108,6 +111,7 @@ impl fmt::Display for Fault {
             BadKey => f.write_str("the private key cannot be understood"),
             Mismatch => f.write_str("the private key does not belong to the certificate"),
             NoPair => f.write_str("no certificate together with its key in it"),
+            NoneForHost => f.write_str("there is no certificate for this host"),
             Expired(at) => write!(f, "expired on {}", day(*at)),
             NotYetValid(at) => write!(f, "not valid before {}", day(*at)),
             NoNames => f.write_str("the certificate names no host"),

@@ -80,6 +80,9 @@ impl ResolvesServerCert for CertStore {
 
 /// What clients of a site may hold against its pairs.
 fn doubts(hosts: &[HostPattern], pairs: &[Arc<Pair>], now_s: u64) -> Vec<Problem> {
+    if pairs.is_empty() {
+        return hosts.iter().map(|host| Fault::NoneForHost.of(host.to_string())).collect();
+    }
     let mut problems = Vec::new();
     for pair in pairs {
         let (from, to) = (*pair.validity_s().start(), *pair.validity_s().end());
