@@ -18,5 +18,6 @@ pub mod route;
 pub mod serve;
 pub mod shared;
 pub mod snapshot;
+pub mod tls;
 pub mod upstream;
 pub mod worker;

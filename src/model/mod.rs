@@ -10,6 +10,7 @@ mod listener;
 mod mix;
 mod pool;
 mod site;
+mod tls;
 
 pub use ids::{ListenerId, PoolId, RouteId, SiteId};
 pub use limits::{Limits, LogFormat, LogSettings, Timeouts};
@@ -17,6 +18,7 @@ pub use listener::{Cidr, Listener};
 pub use mix::{FixedHasher, FixedState, Rng, hash_pair, hash64};
 pub use pool::{Balance, HashKey, Pool, Server, ServerAddress};
 pub use site::{Action, HostPattern, Redirect, Route, Site};
+pub use tls::{CertificateSource, SiteTls, Termination};
 
 use std::path::PathBuf;
 

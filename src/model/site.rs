@@ -1,6 +1,7 @@
 //! Sites and their routes.
 
 use super::{ListenerId, PoolId, RouteId};
+use std::fmt;
 use std::ops::Range;
 
 /// One or more hosts and their routes.
@@ -32,6 +33,17 @@ pub enum HostPattern {
     Wildcard(String),
     /// `*`: the default site.
     Any,
+}
+
+/// As written in a configuration.
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HostPattern::Exact(host) => f.write_str(host),
+            HostPattern::Wildcard(parent) => write!(f, "*.{parent}"),
+            HostPattern::Any => f.write_str("*"),
+        }
+    }
 }
 
 /// A path prefix and what is done with a request under it.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 /// Host patterns and their sites.
 #[derive(Debug, Default)]
-pub(super) struct Hosts {
+pub struct Hosts {
     exact: HashMap<Box<str>, SiteId, FixedState>,
     /// `*.example.com` under `example.com`.
     wildcard: HashMap<Box<str>, SiteId, FixedState>,
@@ -17,7 +17,7 @@ pub(super) struct Hosts {
 
 impl Hosts {
     /// Two sites with the same host are an error in the configuration; should it happen, the first one stays.
-    pub(super) fn insert(&mut self, pattern: &HostPattern, site: SiteId) {
+    pub fn insert(&mut self, pattern: &HostPattern, site: SiteId) {
         match pattern {
             HostPattern::Exact(host) => {
                 self.exact.entry(host.as_str().into()).or_insert(site);
@@ -33,7 +33,7 @@ impl Hosts {
     }
 
     /// The sites that answer for `host`, lazily, the most specific first: exact, the longest wildcard, `*`.
-    pub(super) fn matches<'a>(&'a self, host: &'a str) -> impl Iterator<Item = SiteId> + 'a {
+    pub fn matches<'a>(&'a self, host: &'a str) -> impl Iterator<Item = SiteId> + 'a {
         let exact = self.exact.get(host).copied();
         let wildcard = self.parents(host).filter_map(|parent| self.wildcard.get(parent).copied());
         exact.into_iter().chain(wildcard).chain(self.any)

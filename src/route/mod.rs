@@ -12,4 +12,5 @@ mod table;
 mod tests;
 
 pub use explain::{Candidate, Explanation, Verdict, explain};
+pub use host::Hosts;
 pub use table::{Found, NoRoute, Table};

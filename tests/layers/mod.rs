@@ -13,7 +13,7 @@ use std::path::Path;
 const ROWS: &[&[&str]] = &[
     &["model"],
     &["config", "route", "balance", "health", "limit", "metrics"],
-    &["proto"],
+    &["proto", "tls"],
     &["shared", "log"],
     // It holds the cells of `shared` by the ids of its configuration.
     &["snapshot"],
@@ -37,7 +37,7 @@ const CONTROL_PLANE: &str = "control";
 
 /// What the modules below the planes do without: they neither do I/O nor look at a clock.
 const IMPURE: &[&str] = &["ringferry_runtime", "tokio", "tokio_uring", "std::fs", "Instant::now", "SystemTime::now"];
-const PURE: &[&str] = &["model", "config", "route", "balance", "health", "limit", "metrics", "proto"];
+const PURE: &[&str] = &["model", "config", "route", "balance", "health", "limit", "metrics", "proto", "tls"];
 
 /// Sources by their path from the folder that was read.
 type Sources = BTreeMap<String, String>;
