@@ -1,6 +1,10 @@
 //! HTTP/1.1 on both sides: connections that are kept, order, framing, versions, and the forms of a target.
 
-use crate::support::{Message, Origin, Proxy, answer, chunked, default_site, ok};
+use crate::support::{Message, Origin, Proxy, Stream, Wire, answer, chunked, default_site, ok};
+use socket2::{Domain, Socket, Type};
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+use std::thread;
 
 #[test]
 fn a_connection_is_kept_on_both_sides() {
@@ -39,6 +43,31 @@ fn pipelined_requests_are_answered_in_order() {
     client.send([post, "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"].concat());
     assert_eq!(client.response().text(), "/a");
     assert_eq!(client.response().status(), 405);
+}
+
+#[test]
+fn a_pipeliner_that_reads_slowly_gets_every_small_answer_in_order() {
+    const REQUESTS: usize = 500;
+    let origin = Origin::answering(|request| ok(format!("{:>3000}", request.target())));
+    let proxy = Proxy::to(&origin);
+    // The client's window is smaller than two answers: most of them cannot leave at once.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(2048).unwrap();
+    socket.connect(&proxy.address().into()).unwrap();
+    let mut writer = TcpStream::from(socket.try_clone().unwrap());
+    let mut client = Wire::over(Stream::Tcp(socket.into()));
+    let requests: String = (0..REQUESTS).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n")).collect();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            writer.write_all(requests.as_bytes()).unwrap();
+            // The end of the requests is not the end of the answers.
+            writer.shutdown(Shutdown::Write).unwrap();
+        });
+        for n in 0..REQUESTS {
+            assert_eq!(client.response().text(), format!("{:>3000}", format!("/{n}")));
+        }
+        client.expect_end();
+    });
 }
 
 #[test]

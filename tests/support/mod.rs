@@ -16,7 +16,7 @@ pub(crate) use lines::Lines;
 pub(crate) use origin::{Exchange, Origin, answer, chunked, ok};
 pub(crate) use proxy::{Proxy, default_site, run_to_end, site, site_of_routes};
 pub(crate) use refuse::{BlackHole, refusing_port};
-pub(crate) use wire::{Framing, Message, Wire};
+pub(crate) use wire::{Framing, Message, Stream, Wire};
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
