@@ -93,7 +93,7 @@ impl<F: Future + Unpin> Future for Guard<'_, F> {
 pub struct Sleep(Alarm);
 
 impl Sleep {
-    /// `duration` from now.
+    /// `duration` from [now](Handle::now), the beginning of this turn.
     pub fn new(handle: &Handle, duration: Duration) -> Sleep {
         let mut alarm = Alarm::new(handle);
         alarm.set(duration);
