@@ -1,6 +1,6 @@
 //! HTTP/1.1 on both sides: connections that are kept, order, framing, versions, and the forms of a target.
 
-use crate::support::{Message, Origin, Proxy, Stream, Wire, answer, chunked, default_site, ok};
+use crate::support::{Message, Origin, Proxy, Stream, Wire, answer, chunked, default_site, ok, wait_until};
 use socket2::{Domain, Socket, Type};
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -58,7 +58,12 @@ fn a_pipeliner_that_reads_slowly_gets_every_small_answer_in_order() {
     stream.write_all(requests.as_bytes()).unwrap();
     // The end of the requests is not the end of the answers.
     stream.shutdown(Shutdown::Write).unwrap();
-    origin.wait_requests(60);
+    let mut before = 0;
+    wait_until("the proxy is held up by its answers", || {
+        let now = origin.requests().len();
+        now > 60 && now == std::mem::replace(&mut before, now)
+    });
+    assert!(before < REQUESTS);
     let mut client = Wire::over(Stream::Tcp(stream));
     for n in 0..REQUESTS {
         assert_eq!(client.response().text(), format!("{:>4000}", format!("/{n}")));
