@@ -10,7 +10,7 @@ use ringferry_runtime::time::{Alarm, Elapsed, Instant};
 use std::net::{IpAddr, Shutdown};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{self, Poll, ready};
+use std::task::{self, Poll};
 use std::time::Duration;
 
 /// A client and what it has sent. Small: ten thousand of them may be idle.
@@ -24,7 +24,7 @@ pub(super) struct Client {
     pub(super) listener: u64,
     /// Its last request had a large body: the next one will, too.
     pub(super) bulky: bool,
-    /// The last answer, if it was small: how its sending ended is looked at when there is something to do again.
+    /// The last answer, if it was small and is still on its way: the exchange has ended without it.
     pub(super) answer: Option<SendWhole>,
 }
 
@@ -50,15 +50,18 @@ impl Client {
             self.alarm.set(if is_fresh { timeouts.head } else { timeouts.idle });
         }
         std::future::poll_fn(move |task| {
-            let has_more = ready!(self.poll_more(cx, task));
+            let has_more = self.poll_more(cx, task);
             if let Some(answer) = &mut self.answer
                 && let Poll::Ready((result, chunk)) = Pin::new(answer).poll(task)
             {
+                // Now rather than with the next request: an idle connection holds no memory for what it has sent.
                 self.answer = None;
                 give_back(chunk, &cx.handle);
-                return Poll::Ready(has_more && result.is_ok());
+                if result.is_err() {
+                    return Poll::Ready(false);
+                }
             }
-            Poll::Ready(has_more)
+            has_more
         })
     }
 
