@@ -12,6 +12,15 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 pub(super) fn demo(args: DemoArgs) -> Exit {
+    let cannot_start = |error| {
+        complain(format_args!("the demo cannot start: {error}"));
+        Exit::BindOrPermission
+    };
+    // The sites first: they take any ports, and must not take the one that is found free for the proxy.
+    let sites = match demo::start() {
+        Ok(sites) => sites,
+        Err(error) => return cannot_start(error),
+    };
     let (port, ipv6) = match free_port(args.port) {
         Ok(found) => found,
         Err(error) => {
@@ -19,16 +28,10 @@ pub(super) fn demo(args: DemoArgs) -> Exit {
             return Exit::BindOrPermission;
         }
     };
-    let started = demo::start().and_then(|sites| {
-        let text = demo::config_text(port, ipv6, &sites);
-        Ok((write(&text)?, text))
-    });
-    let (file, text) = match started {
-        Ok(started) => started,
-        Err(error) => {
-            complain(format_args!("the demo cannot start: {error}"));
-            return Exit::BindOrPermission;
-        }
+    let text = demo::config_text(port, ipv6, &sites);
+    let file = match write(&text) {
+        Ok(file) => file,
+        Err(error) => return cannot_start(error),
     };
     say(introduction(port, &file, &text));
     let exit = match source::config(&file) {
