@@ -27,7 +27,7 @@ pub(super) fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         let site_listeners = listen.map_or_else(|| common.clone(), |listen| listeners.ids(listen, problems));
         host_ties(&site_hosts, &site_listeners, &mut hosts, problems);
         route_ties(&routes, problems);
-        let Some(name) = site_hosts.first().map(|host| host_text(&host.value)) else { continue };
+        let Some(name) = site_hosts.first().map(|host| host.value.to_string()) else { continue };
         let first = config.routes.len() as u32;
         for route in routes {
             let route = self::route(route, &name, &mut names, &mut config.pools);
@@ -149,7 +149,7 @@ fn host_ties(
         match keys().find_map(|key| seen.get(&key).copied()) {
             Some(other) => {
                 let what =
-                    format!("host {:?} has a site already, at {}", host_text(&host.value), problems.place(other));
+                    format!("host {:?} has a site already, at {}", host.value.to_string(), problems.place(other));
                 problems.error(host.at, what, "make them one site with several routes, or give them a `listen` each");
             }
             None => seen.extend(keys().map(|key| (key, host.at))),
@@ -191,12 +191,4 @@ fn unique_name(name: String, names: &mut HashSet<String>) -> String {
         number += 1;
     }
     unique
-}
-
-fn host_text(host: &HostPattern) -> String {
-    match host {
-        HostPattern::Exact(name) => name.clone(),
-        HostPattern::Wildcard(name) => format!("*.{name}"),
-        HostPattern::Any => "*".to_owned(),
-    }
 }

@@ -7,6 +7,7 @@ use super::plan::Reply;
 use super::record::Meter;
 use crate::proto::error::Error;
 use crate::proto::page::{PageCx, write_not_allowed, write_page, write_redirect};
+use crate::relay::give_back;
 use ringferry_parser::h1::{Target, Version};
 use ringferry_runtime::Recycled;
 use ringferry_runtime::time::Alarm;
@@ -70,11 +71,10 @@ async fn send(cx: &Rc<Context>, client: &Client, out: Vec<u8>) -> bool {
     let mut alarm = Alarm::new(&cx.handle);
     alarm.set(SEND_TIME);
     match alarm.guard(client.stream.send_whole(out)).await {
-        Ok((result, ringferry_runtime::Chunk::Bytes(bytes, _))) => {
-            cx.handle.give_bytes(bytes);
+        Ok((result, chunk)) => {
+            give_back(chunk, &cx.handle);
             result.is_ok()
         }
-        Ok((result, _)) => result.is_ok(),
         Err(_) => false,
     }
 }
