@@ -26,6 +26,7 @@ fn pool(balance: Balance, servers: u8) -> Pool {
         weight: 1 + u16::from(n % 3),
         backup: false,
         max_connections: None,
+        tls: None,
     };
     Pool {
         name: "pool".to_owned(),
@@ -36,6 +37,7 @@ fn pool(balance: Balance, servers: u8) -> Pool {
         eject_after: 0,
         eject_for: Duration::ZERO,
         eject_max: Duration::ZERO,
+        send_proxy_protocol: None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 /// Sites `siteN.example.com` with `*.siteN.example.com` and four routes each, on one listener.
 fn config(sites: u32) -> Config {
-    let listener = Listener { address: ([0, 0, 0, 0], 80).into(), dual_stack: false };
+    let listener = Listener::http(([0, 0, 0, 0], 80).into(), false);
     let mut config = Config { listeners: vec![listener], ..Config::default() };
     for n in 0..sites {
         let host = format!("site{n}.example.com");
@@ -26,6 +26,8 @@ fn config(sites: u32) -> Config {
             hosts: vec![HostPattern::Exact(host.clone()), HostPattern::Wildcard(host)],
             listeners: vec![ListenerId(0)],
             routes: first..config.routes.len() as u32,
+            tls: None,
+            hsts: None,
         });
     }
     config

@@ -34,6 +34,7 @@ fn pool(balance: &Balance, weights: &[u16]) -> Pool {
         weight,
         backup: false,
         max_connections: None,
+        tls: None,
     };
     Pool {
         name: "pool".to_owned(),
@@ -44,6 +45,7 @@ fn pool(balance: &Balance, weights: &[u16]) -> Pool {
         eject_after: 0,
         eject_for: Duration::ZERO,
         eject_max: Duration::ZERO,
+        send_proxy_protocol: None,
     }
 }
 

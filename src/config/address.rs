@@ -21,10 +21,10 @@ impl Scalar for Listener {
         let port_alone = bare.strip_prefix(':').or((!bare.contains(':')).then_some(bare));
         if let Some(port) = port_alone.filter(|port| port.bytes().all(|byte| byte.is_ascii_digit())) {
             let address = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), name::port(port)?);
-            return Ok(Listener { address, dual_stack: true });
+            return Ok(Listener::http(address, true));
         }
         if let Ok(address) = bare.parse() {
-            return Ok(Listener { address, dual_stack: false });
+            return Ok(Listener::http(address, false));
         }
         let (host, port) = name::split_port(bare);
         let port = port.and_then(|port| name::port(port).ok()).unwrap_or(80);

@@ -38,6 +38,8 @@ pub(super) fn config(raw: RawConfig, problems: &mut Problems) -> Config {
             hosts: site_hosts.into_iter().map(|host| host.value).collect(),
             listeners: site_listeners,
             routes: first..config.routes.len() as u32,
+            tls: None,
+            hsts: None,
         });
     }
     listeners.overlaps(problems);

@@ -5,8 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// Where web servers are looked for, on every address of the machine, IPv4 and IPv6.
-pub(super) const LISTEN: Listener =
-    Listener { address: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 80), dual_stack: true };
+pub(super) const LISTEN: Listener = Listener::http(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 80), true);
 
 /// Via tells the world what runs here, and few applications read it; CDN-Loop stops loops without it.
 pub(super) const VIA: bool = false;

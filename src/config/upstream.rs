@@ -74,6 +74,7 @@ fn pool(servers: Vec<Server>) -> Pool {
         eject_after,
         eject_for: defaults::EJECT_FOR,
         eject_max: defaults::EJECT_MAX,
+        send_proxy_protocol: None,
     }
 }
 
@@ -103,7 +104,7 @@ impl<'t> Read<'t> for Server {
     fn read(item: Item<'t>, problems: &mut Problems) -> Option<Server> {
         if !item.is_table() {
             let address = ServerAddress::read(item, problems)?;
-            return Some(Server { address, weight: defaults::WEIGHT, backup: false, max_connections: None });
+            return Some(Server { address, weight: defaults::WEIGHT, backup: false, max_connections: None, tls: None });
         }
         let table = Table::read(item, &schema::SERVER, problems)?;
         let weight = table.number("weight", 1..=u16::MAX, problems).map_or(defaults::WEIGHT, |weight| weight.value);
@@ -115,7 +116,7 @@ impl<'t> Read<'t> for Server {
             return None;
         };
         let address = table.get("url", problems)?.value;
-        Some(Server { address, weight, backup, max_connections })
+        Some(Server { address, weight, backup, max_connections, tls: None })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-/// An address that we accept on. `":8080"` becomes one listener on `[::]:8080` that takes IPv4 as well
+/// An address that we accept on, and what is spoken there. `":8080"` becomes one listener on `[::]:8080` that takes IPv4 as well
 /// (`dual_stack`), or two where the machine has no IPv6; the choice is made when binding.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Listener {
@@ -10,10 +10,46 @@ pub struct Listener {
     pub address: SocketAddr,
     /// The address was written without a host: IPv4 and IPv6 together.
     pub dual_stack: bool,
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// Connections have to begin with a PROXY header, and to come from one of these peers. `None`: none is looked for.
+    pub proxy_protocol: Option<Vec<Cidr>>,
+}
+
+impl Listener {
+    /// An address for HTTP without TLS, of which nothing else is known.
+    pub const fn http(address: SocketAddr, dual_stack: bool) -> Listener {
+        Listener { address, dual_stack, protocol: Protocol::Http, proxy_protocol: None }
+    }
+}
+
+/// What is spoken on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP without TLS.
+    Http,
+    /// TLS, told apart by the name that the client asks for: ended here or passed through.
+    Https,
+    /// Whatever comes is for the pool of one stream.
+    Tcp,
+    /// Datagrams, for the pool of one stream.
+    Udp,
+}
+
+impl Protocol {
+    /// As in `http://`, and as logs and `status` say it.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Protocol::Http => "http",
+            Protocol::Https => "https",
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        }
+    }
 }
 
 /// A set of addresses, `192.168.0.0/16`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cidr {
     /// Any address in the set.
     pub address: IpAddr,

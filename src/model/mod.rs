@@ -10,15 +10,17 @@ mod listener;
 mod mix;
 mod pool;
 mod site;
+mod stream;
 mod tls;
 
 pub use ids::{ListenerId, PoolId, RouteId, SiteId};
 pub use limits::{Limits, LogFormat, LogSettings, Timeouts};
-pub use listener::{Cidr, Listener};
+pub use listener::{Cidr, Listener, Protocol};
 pub use mix::{FixedHasher, FixedState, Rng, hash_pair, hash64};
-pub use pool::{Balance, HashKey, Pool, Server, ServerAddress};
+pub use pool::{Balance, HashKey, Pool, ProxyVersion, Server, ServerAddress};
 pub use site::{Action, HostPattern, Redirect, Route, Site};
-pub use tls::{CertificateSource, SiteTls, Termination};
+pub use stream::Stream;
+pub use tls::{CertificateSource, Hsts, SiteTls, Termination, Trust, UpstreamTls};
 
 use std::path::PathBuf;
 
@@ -31,8 +33,10 @@ pub struct Config {
     pub sites: Vec<Site>,
     /// Routes of all sites; [`RouteId`] indexes this, sites hold ranges of ids.
     pub routes: Vec<Route>,
-    /// Upstream pools of all routes; [`PoolId`] indexes this.
+    /// Upstream pools of all routes and streams; [`PoolId`] indexes this.
     pub pools: Vec<Pool>,
+    /// What is passed on as it is.
+    pub streams: Vec<Stream>,
     /// Which processors run the data plane.
     pub cores: Cores,
     /// Named maxima.
@@ -47,6 +51,8 @@ pub struct Config {
     pub via: bool,
     /// The admin socket; `None` means the default of the command line.
     pub admin: Option<PathBuf>,
+    /// Where what has to outlive the process is kept: our own authority. `None` means the default of the program.
+    pub state: Option<PathBuf>,
 }
 
 /// Which processors run the data plane, one pinned thread each.

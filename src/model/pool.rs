@@ -1,5 +1,6 @@
 //! Pools: sets of equal servers and how one of them is chosen.
 
+use super::UpstreamTls;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +24,17 @@ pub struct Pool {
     pub eject_for: Duration,
     /// The longest ejection time.
     pub eject_max: Duration,
+    /// A PROXY header in front of what is passed on, for passthrough and streams.
+    pub send_proxy_protocol: Option<ProxyVersion>,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// A binary header.
+    V2,
 }
 
 /// One server of a pool.
@@ -36,6 +48,8 @@ pub struct Server {
     pub backup: bool,
     /// Connections in use at once, process-wide; `None` sets no limit.
     pub max_connections: Option<u32>,
+    /// TLS towards it; `None` speaks plainly.
+    pub tls: Option<UpstreamTls>,
 }
 
 /// Where a server is.

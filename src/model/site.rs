@@ -1,6 +1,6 @@
 //! Sites and their routes.
 
-use super::{ListenerId, PoolId, RouteId};
+use super::{Hsts, ListenerId, PoolId, RouteId, SiteTls};
 use std::fmt;
 use std::ops::Range;
 
@@ -13,8 +13,12 @@ pub struct Site {
     pub hosts: Vec<HostPattern>,
     /// The listeners that serve it: those named by the site, else the common ones.
     pub listeners: Vec<ListenerId>,
-    /// Its routes, as a range of [`RouteId`]s.
+    /// Its routes, as a range of [`RouteId`]s. A site that passes TLS through has one, for everything, to its pool.
     pub routes: Range<u32>,
+    /// What it does with TLS; `None` serves it without, on the listeners of HTTP alone.
+    pub tls: Option<SiteTls>,
+    /// Tells browsers to come by TLS alone.
+    pub hsts: Option<Hsts>,
 }
 
 impl Site {

@@ -6,7 +6,7 @@ use ringferry_parser::path::{Path, Scratch};
 fn config(sites: &str) -> Config {
     let mut config = Config::default();
     for port in 80..83 {
-        config.listeners.push(Listener { address: ([0, 0, 0, 0], port).into(), dual_stack: false });
+        config.listeners.push(Listener::http(([0, 0, 0, 0], port).into(), false));
     }
     for line in sites.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let fields: Vec<Vec<&str>> = line.split('|').map(|field| field.split_whitespace().collect()).collect();
@@ -23,6 +23,8 @@ fn config(sites: &str) -> Config {
             hosts: fields[1].iter().map(|host| pattern(host)).collect(),
             listeners: fields[0].iter().map(|n| ListenerId(n.parse().unwrap())).collect(),
             routes: first..config.routes.len() as u32,
+            tls: None,
+            hsts: None,
         });
     }
     config

@@ -45,7 +45,7 @@ impl Shelf {
         let pairs = self.sources.get(source).map(|loaded| loaded.pairs.as_slice()).unwrap_or_default();
         let wanted = |pair: &&Arc<Pair>| match source {
             // Who names a file means it, even if the names in it say otherwise.
-            CertificateSource::Files { .. } => true,
+            CertificateSource::Files { .. } | CertificateSource::Internal => true,
             CertificateSource::Folder(_) => hosts.iter().any(|host| pair.names().serve(host)),
         };
         pairs.iter().filter(wanted).cloned().collect()
@@ -64,6 +64,8 @@ impl Shelf {
                 Err(problem) => (Vec::new(), vec![problem]),
             },
             CertificateSource::Folder(path) => folder(path, last, read),
+            // Issued, not read: see `authority`.
+            CertificateSource::Internal => (Vec::new(), Vec::new()),
         };
         let mut pairs: Vec<_> = pairs.into_iter().map(Arc::new).collect();
         if !problems.is_empty() {
