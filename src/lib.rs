@@ -20,4 +20,5 @@ pub mod shared;
 pub mod snapshot;
 pub mod tls;
 pub mod upstream;
+pub mod wire;
 pub mod worker;

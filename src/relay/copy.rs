@@ -6,7 +6,8 @@ use super::inbox::Inbox;
 use super::patience::while_taken;
 use super::splice::{Ended, splice};
 use crate::proto::error::Cause;
-use ringferry_runtime::net::{Mode, Pipe, Receiver, Stream};
+use crate::wire::{Intake, Outlet};
+use ringferry_runtime::net::{Mode, Pipe, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed};
 use ringferry_runtime::{Chunk, Group, Handle};
 use std::cell::Cell;
@@ -19,7 +20,7 @@ pub struct Source<'a> {
     /// What has been received already.
     pub inbox: &'a mut Inbox,
     /// Where more comes from,
-    pub receiver: &'a mut Receiver,
+    pub intake: &'a mut Intake,
     /// on this connection.
     pub stream: &'a Stream,
     /// Rings when nothing moves for `idle`.
@@ -35,7 +36,7 @@ pub struct Source<'a> {
 pub async fn copy(
     mut source: Source<'_>,
     framer: &mut Framer,
-    sink: &Stream,
+    sink: &Outlet,
     head: &mut Option<Vec<u8>>,
     handle: &Handle,
 ) -> Result<(), RelayError> {
@@ -56,7 +57,7 @@ async fn begin(
     head: &mut Option<Vec<u8>>,
     source: &mut Source<'_>,
     framer: &mut Framer,
-    sink: &Stream,
+    sink: &Outlet,
     handle: &Handle,
 ) -> Result<(), RelayError> {
     let chunks = framer.take(source.inbox, handle).map_err(RelayError::Source)?;
@@ -68,19 +69,21 @@ async fn begin(
 }
 
 /// Relays what has not come with the head.
-async fn rest(source: &mut Source<'_>, framer: &mut Framer, sink: &Stream, handle: &Handle) -> Result<(), RelayError> {
-    let Source { inbox, receiver, stream, alarm, idle, has_moved } = source;
+async fn rest(source: &mut Source<'_>, framer: &mut Framer, sink: &Outlet, handle: &Handle) -> Result<(), RelayError> {
+    let Source { inbox, intake, stream, alarm, idle, has_moved } = source;
     let idle = *idle;
     while !framer.is_done() {
         // What is in the inbox by now is half a line, and has been looked at: more has to come first.
         let mut came = false;
         if has_moved.get()
+            && intake.is_plain()
+            && let Some(plain_sink) = sink.as_plain()
             && let Some(left) = framer.unseen()
         {
-            came = !quiet(inbox, receiver, handle).await;
+            came = !quiet(inbox, intake, handle).await;
             if !came && let Some(mut pipe) = Pipe::new(handle) {
                 let mut to_go = left;
-                let ended = splice(&mut pipe, stream, sink, &mut to_go, alarm, idle).await;
+                let ended = splice(&mut pipe, stream, plain_sink, &mut to_go, alarm, idle).await;
                 framer.passed(left - to_go);
                 if ended? == Ended::Stream {
                     let chunks = framer.end().map_err(RelayError::Source)?;
@@ -89,7 +92,7 @@ async fn rest(source: &mut Source<'_>, framer: &mut Framer, sink: &Stream, handl
                 continue;
             }
         }
-        let chunks = if came || receive(inbox, receiver, framer, alarm, idle, handle).await? {
+        let chunks = if came || receive(inbox, intake, framer, alarm, idle, handle).await? {
             has_moved.set(true);
             framer.take(inbox, handle)
         } else {
@@ -101,8 +104,8 @@ async fn rest(source: &mut Source<'_>, framer: &mut Framer, sink: &Stream, handl
 }
 
 /// Ends an armed receive. False when bytes had come, which are in `inbox` then.
-async fn quiet(inbox: &mut Inbox, receiver: &mut Receiver, handle: &Handle) -> bool {
-    while let Some(lent) = poll_fn(|cx| receiver.poll_quiet(cx)).await {
+pub(super) async fn quiet(inbox: &mut Inbox, intake: &mut Intake, handle: &Handle) -> bool {
+    while let Some(lent) = poll_fn(|cx| intake.poll_quiet(cx)).await {
         inbox.add(lent, handle);
     }
     inbox.is_empty()
@@ -111,18 +114,18 @@ async fn quiet(inbox: &mut Inbox, receiver: &mut Receiver, handle: &Handle) -> b
 /// Receives into `inbox`; false at the end of the stream.
 async fn receive(
     inbox: &mut Inbox,
-    receiver: &mut Receiver,
+    intake: &mut Intake,
     framer: &Framer,
     alarm: &mut Alarm,
     idle: Duration,
     handle: &Handle,
 ) -> Result<bool, RelayError> {
     let group = if framer.wants_large(SMALL) { Group::Body } else { Group::Head };
-    receiver.set_mode(Mode::Once(group));
+    intake.set_mode(Mode::Once(group));
     alarm.set(idle);
-    match alarm.guard(pin!(receiver.recv())).await {
-        Ok(Ok(Some(lent))) => {
-            inbox.add(lent, handle);
+    match alarm.guard(pin!(intake.recv())).await {
+        Ok(Ok(Some(received))) => {
+            inbox.add(received, handle);
             Ok(true)
         }
         Ok(Ok(None)) => Ok(false),
@@ -138,7 +141,7 @@ const SMALL: usize = 4096;
 /// hold them meanwhile.
 pub fn send<'a>(
     chunks: Chunks,
-    sink: &'a Stream,
+    sink: &'a Outlet,
     alarm: &'a mut Alarm,
     idle: Duration,
     handle: &'a Handle,
@@ -147,7 +150,7 @@ pub fn send<'a>(
         give_all_back(chunks, handle);
         None
     } else {
-        Some(while_taken(sink.send_all(chunks), sink, alarm, idle))
+        Some(while_taken(sink.send_all(chunks), sink.stream(), alarm, idle))
     };
     async move {
         let Some(sending) = sending else { return Ok(()) };
@@ -164,12 +167,12 @@ pub fn send<'a>(
 /// Sends bytes that are in one piece.
 async fn send_bytes(
     bytes: Vec<u8>,
-    sink: &Stream,
+    sink: &Outlet,
     alarm: &mut Alarm,
     idle: Duration,
     handle: &Handle,
 ) -> Result<(), RelayError> {
-    match while_taken(sink.send_whole(bytes), sink, alarm, idle).await {
+    match while_taken(sink.send_whole(bytes), sink.stream(), alarm, idle).await {
         Ok((result, chunk)) => {
             give_back(chunk, handle);
             result.map_err(|error| RelayError::sending(&error))

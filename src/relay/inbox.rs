@@ -1,5 +1,6 @@
 //! Bytes that were received and not yet used.
 
+use crate::wire::Received;
 use ringferry_runtime::{Chunk, Handle, Lent};
 
 /// At most one buffer of the ring; a head that does not fit it moves to memory of its own.
@@ -10,7 +11,7 @@ pub enum Inbox {
     Empty,
     /// As received.
     Lent(Lent),
-    /// Gathered from several receives; used up to the second field.
+    /// Gathered from several receives, or decrypted; used up to the second field.
     Bytes(Vec<u8>, usize),
 }
 
@@ -30,10 +31,14 @@ impl Inbox {
     }
 
     /// Adds what was received.
-    pub fn add(&mut self, lent: Lent, handle: &Handle) {
+    pub fn add(&mut self, received: impl Into<Received>, handle: &Handle) {
+        let received = received.into();
         if self.is_empty() {
             self.clear(handle);
-            *self = Inbox::Lent(lent);
+            *self = match received {
+                Received::Lent(lent) => Inbox::Lent(lent),
+                Received::Bytes(bytes) => Inbox::Bytes(bytes, 0),
+            };
             return;
         }
         if let Inbox::Lent(first) = self {
@@ -42,7 +47,10 @@ impl Inbox {
             *self = Inbox::Bytes(bytes, 0);
         }
         if let Inbox::Bytes(bytes, _) = self {
-            bytes.extend_from_slice(&lent);
+            bytes.extend_from_slice(&received);
+        }
+        if let Received::Bytes(bytes) = received {
+            handle.give_bytes(bytes);
         }
     }
 

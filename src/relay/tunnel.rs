@@ -1,23 +1,25 @@
 //! Two connections joined: what one sends, the other gets, until both have ended.
 
-use super::copy::send;
+use super::copy::{quiet, send};
 use super::error::RelayError;
 use super::inbox::Inbox;
+use super::splice::{Moved, Turn, room, step};
 use crate::proto::error::Cause;
-use ringferry_runtime::net::{Mode, Receiver, Stream};
+use crate::wire::{Intake, Outlet, Received};
+use ringferry_runtime::net::{Mode, Pipe, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed, Instant};
 use ringferry_runtime::{Group, Handle, join};
 use std::cell::Cell;
-use std::net::Shutdown;
+use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
 /// One end of a tunnel.
 pub struct Tunnel {
-    /// The connection.
-    pub stream: Stream,
+    /// Its sending half.
+    pub outlet: Outlet,
     /// Its receiving half.
-    pub receiver: Receiver,
+    pub intake: Intake,
     /// What it sent before the tunnel stood.
     pub inbox: Inbox,
 }
@@ -27,22 +29,24 @@ pub struct Tunnel {
 pub async fn tunnel(client: Tunnel, server: Tunnel, idle: Duration, handle: &Handle) -> (u64, u64, Option<RelayError>) {
     let (up, down) = (Cell::new(0), Cell::new(0));
     let moved = Cell::new(handle.now());
-    let Tunnel { stream: client_stream, receiver: client_receiver, inbox: client_inbox } = client;
-    let Tunnel { stream: server_stream, receiver: server_receiver, inbox: server_inbox } = server;
+    let Tunnel { outlet: client_outlet, intake: client_intake, inbox: client_inbox } = client;
+    let Tunnel { outlet: server_outlet, intake: server_intake, inbox: server_inbox } = server;
     let failed = {
-        let shared = Shared { moved: &moved, idle, handle };
-        let upward = one_way(client_receiver, client_inbox, &server_stream, &up, &shared);
-        let downward = one_way(server_receiver, server_inbox, &client_stream, &down, &shared);
-        both(upward, downward).await
+        let way = |intake, from, to, bytes| Way {
+            intake,
+            from,
+            to,
+            bytes,
+            moved: &moved,
+            idle,
+            alarm: Alarm::new(handle),
+            handle,
+        };
+        let upward = way(client_intake, client_outlet.stream(), &server_outlet, &up);
+        let downward = way(server_intake, server_outlet.stream(), &client_outlet, &down);
+        both(upward.run(client_inbox), downward.run(server_inbox)).await
     };
     (up.get(), down.get(), failed)
-}
-
-struct Shared<'a> {
-    /// When a byte last moved, either way.
-    moved: &'a Cell<Instant>,
-    idle: Duration,
-    handle: &'a Handle,
 }
 
 /// Half-close keeps the other direction; a failure ends both.
@@ -66,38 +70,151 @@ async fn both(
     failed.get()
 }
 
-async fn one_way(
-    mut receiver: Receiver,
-    mut inbox: Inbox,
-    sink: &Stream,
-    bytes: &Cell<u64>,
-    shared: &Shared<'_>,
-) -> Result<(), RelayError> {
-    let Shared { moved, idle, handle } = *shared;
-    let mut alarm = Alarm::new(handle);
-    // Messages are small and rare, or a stream of large ones: large buffers are held only while bytes are in them.
-    receiver.set_mode(Mode::Once(Group::Body));
-    loop {
-        let count = inbox.bytes().len();
-        send([Some(inbox.take(count, handle)), None, None], sink, &mut alarm, idle, handle).await?;
-        bytes.set(bytes.get() + count as u64);
-        moved.set(handle.now());
-        let received = loop {
-            alarm.set_at(moved.get() + idle);
-            match alarm.guard(pin!(receiver.recv())).await {
-                Ok(received) => break received,
-                // The other direction may have moved meanwhile.
-                Err(Elapsed) if handle.now() < moved.get() + idle => {}
-                Err(Elapsed) => return Err(RelayError::Source(Cause::TimedOut)),
-            }
-        };
+/// One direction.
+struct Way<'a> {
+    intake: Intake,
+    /// Where `intake` takes from.
+    from: &'a Stream,
+    to: &'a Outlet,
+    /// What has gone.
+    bytes: &'a Cell<u64>,
+    /// When a byte last moved, either way.
+    moved: &'a Cell<Instant>,
+    idle: Duration,
+    alarm: Alarm,
+    handle: &'a Handle,
+}
+
+/// How the bytes of a direction come. Nobody says so in advance: it is seen by how the last ones filled their buffers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    /// Messages: a stream of receives into small buffers costs least.
+    Messages,
+    /// Large ones: a large buffer each, held only while bytes are in it.
+    Large,
+    /// So many that they are worth a pipe.
+    Bulk,
+}
+
+/// What fills a small buffer of the ring is no message.
+const MESSAGE_BYTES_MAX: usize = 4096 - 1;
+/// A receive of this many bytes had others behind it.
+const BULK_BYTES: usize = 32 * 1024;
+/// A pipe that was empty again after fewer bytes, this many times in a row, is of no use.
+const CALM_BYTES: usize = 16 * 1024;
+const CALM_TIMES: u32 = 4;
+
+impl Flow {
+    fn after(received: usize) -> Flow {
         match received {
-            Ok(Some(lent)) => inbox.add(lent, handle),
-            Ok(None) => {
-                let _ = sink.shutdown(Shutdown::Write).await;
-                return Ok(());
+            ..=MESSAGE_BYTES_MAX => Flow::Messages,
+            BULK_BYTES.. => Flow::Bulk,
+            _ => Flow::Large,
+        }
+    }
+
+    fn mode(self) -> Mode {
+        if self == Flow::Messages { Mode::Stream } else { Mode::Once(Group::Body) }
+    }
+}
+
+impl Way<'_> {
+    async fn run(mut self, mut inbox: Inbox) -> Result<(), RelayError> {
+        let mut flow = Flow::Messages;
+        loop {
+            let count = inbox.bytes().len();
+            let chunks = [Some(inbox.take(count, self.handle)), None, None];
+            send(chunks, self.to, &mut self.alarm, self.idle, self.handle).await?;
+            self.passed(count);
+            if flow == Flow::Bulk {
+                if let Some(sink) = self.to.as_plain().filter(|_| self.intake.is_plain()) {
+                    if !quiet(&mut inbox, &mut self.intake, self.handle).await {
+                        continue;
+                    }
+                    if let Some(pipe) = Pipe::new(self.handle) {
+                        if self.splice(pipe, sink).await? {
+                            return self.end().await;
+                        }
+                        flow = Flow::Large;
+                    }
+                }
             }
-            Err(_) => return Err(RelayError::Source(Cause::Io)),
+            self.intake.set_mode(flow.mode());
+            match self.receive().await? {
+                Ok(Some(received)) => {
+                    flow = Flow::after(received.len());
+                    inbox.add(received, self.handle);
+                }
+                Ok(None) => return self.end().await,
+                Err(_) => return Err(RelayError::Source(Cause::Io)),
+            }
+        }
+    }
+
+    fn passed(&self, count: usize) {
+        self.bytes.set(self.bytes.get() + count as u64);
+        self.moved.set(self.handle.now());
+    }
+
+    /// Tells the other end that nothing more comes.
+    async fn end(&self) -> Result<(), RelayError> {
+        // If it is gone, the other direction will notice.
+        let _ = self.to.shutdown().await;
+        Ok(())
+    }
+
+    async fn receive(&mut self) -> Result<io::Result<Option<Received>>, RelayError> {
+        loop {
+            self.alarm.set_at(self.moved.get() + self.idle);
+            let received = self.alarm.guard(pin!(self.intake.recv())).await;
+            match received {
+                Ok(received) => return Ok(received),
+                Err(Elapsed) => self.check_idle()?,
+            }
+        }
+    }
+
+    /// Moves bytes through `pipe` until the end of the stream, which is true, or until too few come.
+    async fn splice(&mut self, mut pipe: Pipe, sink: &Stream) -> Result<bool, RelayError> {
+        let (mut turn, mut since_empty, mut calm) = (Turn::default(), 0, 0);
+        loop {
+            match step(&mut pipe, self.from, sink, u64::MAX)? {
+                Moved::Bytes(count) => {
+                    self.passed(count);
+                    since_empty += count;
+                    turn.moved(count).await;
+                }
+                Moved::NeedsSource => {
+                    calm = if since_empty < CALM_BYTES { calm + 1 } else { 0 };
+                    since_empty = 0;
+                    if calm == CALM_TIMES {
+                        return Ok(false);
+                    }
+                    self.readable().await?;
+                }
+                Moved::NeedsSink => room(sink, &mut self.alarm, self.idle).await?,
+                Moved::End => return Ok(true),
+            }
+        }
+    }
+
+    async fn readable(&mut self) -> Result<(), RelayError> {
+        let mut ready = pin!(self.from.readable());
+        loop {
+            self.alarm.set_at(self.moved.get() + self.idle);
+            match self.alarm.guard(ready.as_mut()).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(_)) => return Err(RelayError::Source(Cause::Io)),
+                Err(Elapsed) => self.check_idle()?,
+            }
+        }
+    }
+
+    /// Time is up, unless the other direction has moved meanwhile.
+    fn check_idle(&self) -> Result<(), RelayError> {
+        match self.handle.now() < self.moved.get() + self.idle {
+            true => Ok(()),
+            false => Err(RelayError::Source(Cause::TimedOut)),
         }
     }
 }

@@ -4,10 +4,11 @@ use super::context::Context;
 use crate::proto::error::{Cause, Error, Stage};
 use crate::proto::headers::AddressText;
 use crate::relay::{Inbox, give_back, while_taken};
+use crate::wire::{Intake, Outlet, Sending};
 use ringferry_runtime::Group;
-use ringferry_runtime::net::{Mode, Receiver, SendWhole, Stream};
+use ringferry_runtime::net::{Mode, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed, Instant};
-use std::net::{IpAddr, Shutdown};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{self, Poll};
@@ -15,8 +16,8 @@ use std::time::Duration;
 
 /// A client and what it has sent. Small: ten thousand of them may be idle.
 pub(super) struct Client {
-    pub(super) stream: Stream,
-    pub(super) receiver: Receiver,
+    pub(super) outlet: Outlet,
+    pub(super) intake: Intake,
     pub(super) inbox: Inbox,
     pub(super) alarm: Alarm,
     pub(super) address: IpAddr,
@@ -25,14 +26,15 @@ pub(super) struct Client {
     /// Its last request had a large body: the next one will, too.
     pub(super) bulky: bool,
     /// The last answer, if it was small and is still on its way: the exchange has ended without it.
-    pub(super) answer: Option<SendWhole>,
+    pub(super) answer: Option<Sending>,
 }
 
 impl Client {
     pub(super) fn new(cx: &Context, stream: Stream, address: IpAddr, listener: u64) -> Client {
-        let receiver = stream.receiver(Mode::Stream);
+        let intake = Intake::plain(stream.receiver(Mode::Stream));
+        let outlet = Outlet::plain(stream);
         let alarm = Alarm::new(&cx.handle);
-        Client { receiver, stream, inbox: Inbox::Empty, alarm, address, listener, bulky: false, answer: None }
+        Client { outlet, intake, inbox: Inbox::Empty, alarm, address, listener, bulky: false, answer: None }
     }
 
     /// The peer's address as text.
@@ -46,7 +48,7 @@ impl Client {
         if self.inbox.is_empty() {
             let view = cx.view();
             let timeouts = &view.snapshot.config.timeouts;
-            self.receiver.set_mode(if is_fresh { Mode::Once(Group::Head) } else { self.head_mode() });
+            self.intake.set_mode(if is_fresh { Mode::Once(Group::Head) } else { self.head_mode() });
             self.alarm.set(if is_fresh { timeouts.head } else { timeouts.idle });
         }
         std::future::poll_fn(move |task| {
@@ -69,9 +71,9 @@ impl Client {
         if !self.inbox.is_empty() {
             return Poll::Ready(true);
         }
-        if let Poll::Ready(received) = self.receiver.poll_recv(task) {
-            let Ok(Some(lent)) = received else { return Poll::Ready(false) };
-            self.inbox.add(lent, &cx.handle);
+        if let Poll::Ready(received) = self.intake.poll_recv(task) {
+            let Ok(Some(received)) = received else { return Poll::Ready(false) };
+            self.inbox.add(received, &cx.handle);
             return Poll::Ready(true);
         }
         // Woken without bytes: because time is up, or because the core looks for connections to end.
@@ -86,7 +88,7 @@ impl Client {
     pub(super) async fn answered(&mut self, cx: &Rc<Context>) -> bool {
         let Some(answer) = self.answer.take() else { return true };
         let idle = cx.view().snapshot.config.timeouts.body_idle;
-        match while_taken(answer, &self.stream, &mut self.alarm, idle).await {
+        match while_taken(answer, self.outlet.stream(), &mut self.alarm, idle).await {
             Ok((result, chunk)) => {
                 give_back(chunk, &cx.handle);
                 result.is_ok()
@@ -109,11 +111,11 @@ impl Client {
     ) -> Result<(), Error> {
         self.alarm.set_at(deadline);
         loop {
-            let cause = match self.alarm.guard(pin!(self.receiver.recv())).await {
-                Ok(Ok(Some(lent))) => {
+            let cause = match self.alarm.guard(pin!(self.intake.recv())).await {
+                Ok(Ok(Some(received))) => {
                     // A head that comes byte by byte is not parsed anew for each of them, only for each line.
-                    let is_line = lent.contains(&b'\n');
-                    self.inbox.add(lent, &cx.handle);
+                    let is_line = received.contains(&b'\n');
+                    self.inbox.add(received, &cx.handle);
                     if is_line || self.inbox.bytes().len() > bytes_max {
                         return Ok(());
                     }
@@ -132,16 +134,16 @@ impl Client {
     pub(super) async fn linger(&mut self, cx: &Rc<Context>) {
         self.inbox.clear(&cx.handle);
         self.answered(cx).await;
-        if self.stream.shutdown(Shutdown::Write).await.is_err() {
+        if self.outlet.shutdown().await.is_err() {
             return;
         }
         self.alarm.set(LINGER_TIME);
         let mut left = LINGER_BYTES_MAX;
-        while let Ok(Ok(Some(lent))) = self.alarm.guard(pin!(self.receiver.recv())).await {
-            if lent.len() >= left {
+        while let Ok(Ok(Some(received))) = self.alarm.guard(pin!(self.intake.recv())).await {
+            if received.len() >= left {
                 return;
             }
-            left -= lent.len();
+            left -= received.len();
         }
     }
 }

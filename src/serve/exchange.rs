@@ -107,7 +107,7 @@ async fn while_there<T>(
     mut obtaining: impl Future<Output = Result<T, Error>> + Unpin,
 ) -> Result<T, Error> {
     poll_fn(|task| match Pin::new(&mut obtaining).poll(task) {
-        Poll::Pending if watched => client.receiver.poll_broken(task).map(|()| Err(client_left())),
+        Poll::Pending if watched => client.intake.poll_broken(task).map(|()| Err(client_left())),
         obtained => obtained,
     })
     .await

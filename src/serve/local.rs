@@ -70,7 +70,7 @@ pub(super) async fn fail(cx: &Rc<Context>, client: &mut Client, error: Error, me
 async fn send(cx: &Rc<Context>, client: &Client, out: Vec<u8>) -> bool {
     let mut alarm = Alarm::new(&cx.handle);
     alarm.set(SEND_TIME);
-    match alarm.guard(client.stream.send_whole(out)).await {
+    match alarm.guard(client.outlet.send_whole(out)).await {
         Ok((result, chunk)) => {
             give_back(chunk, &cx.handle);
             result.is_ok()

@@ -12,7 +12,8 @@ use crate::proto::h1::INTERIMS_MAX;
 use crate::relay::{Framer, RelayError, Source, copy, send};
 use crate::snapshot::SnapshotPool;
 use crate::upstream::{Connection, Upstream};
-use ringferry_runtime::net::{Mode, Receiver, SendWhole, Stream};
+use crate::wire::{Intake, Outlet, Sending};
+use ringferry_runtime::net::Mode;
 use ringferry_runtime::time::Elapsed;
 use ringferry_runtime::{Chunk, Group, Recycled};
 use std::cell::Cell;
@@ -88,7 +89,7 @@ pub(super) async fn transfer(
                 connection.bulky = meter.bytes_out > BULKY_BYTES;
                 attempt.keep(connection, &cx.pools);
             }
-            let quiet = client.inbox.is_empty() && !client.receiver.is_ready();
+            let quiet = client.inbox.is_empty() && !client.intake.is_ready();
             Ok(match (response.client_stays && request_ended, request_ended && quiet) {
                 (true, _) => After::Keep,
                 (false, true) => After::Close,
@@ -121,13 +122,13 @@ async fn head_only(
     begun: &Cell<bool>,
     meter: &mut Meter,
 ) -> (Result<Down, Error>, Upload) {
-    let Client { stream, receiver, answer, .. } = client;
-    let mut sending = plan.head.take().map(|head| connection.stream.send_whole(head));
+    let Client { outlet, intake, answer, .. } = client;
+    let mut sending = plan.head.take().map(|head| connection.outlet.send_whole(head));
     let mut sent = Upload::Failed;
     // Nothing waits for the send: it has ended when the response comes, and looking at it only then saves a wake.
     let mut is_first = true;
     let upload = Cell::new(Upload::Ended);
-    let mut down = pin!(download(cx, plan, Sink { stream, answer }, connection, &upload, begun, meter));
+    let mut down = pin!(download(cx, plan, Sink { outlet, answer }, connection, &upload, begun, meter));
     let outcome = poll_fn(|task| {
         if !std::mem::take(&mut is_first)
             && let Some(head) = &mut sending
@@ -142,7 +143,7 @@ async fn head_only(
         }
         match down.as_mut().poll(task) {
             // One that closes after this needs no look at whether it is there: that would only have to be cancelled.
-            Poll::Pending if plan.stays => receiver.poll_broken(task).map(|()| Err(client_left())),
+            Poll::Pending if plan.stays => intake.poll_broken(task).map(|()| Err(client_left())),
             outcome => outcome,
         }
     })
@@ -160,21 +161,21 @@ async fn both_ways(
     begun: &Cell<bool>,
     meter: &mut Meter,
 ) -> (Result<Down, Error>, Upload) {
-    let Client { stream, inbox, receiver, alarm, answer, .. } = client;
+    let Client { outlet, inbox, intake, alarm, answer, .. } = client;
     let idle = plan.view.snapshot.config.timeouts.body_idle;
     let has_moved = Cell::new(!inbox.is_empty());
-    let source = Source { inbox, receiver, stream, alarm, idle, has_moved: &has_moved };
-    let server = connection.stream.clone();
+    let source = Source { inbox, intake, stream: outlet.stream(), alarm, idle, has_moved: &has_moved };
+    let server = connection.outlet.clone();
     let is_asking = plan.expects_continue && !has_moved.get();
     let state = Cell::new(if is_asking { Upload::Asking } else { Upload::Running });
     let mut up = pin!(upload(cx, plan, source, body, &server));
-    let mut down = pin!(download(cx, plan, Sink { stream, answer }, connection, &state, begun, meter));
+    let mut down = pin!(download(cx, plan, Sink { outlet, answer }, connection, &state, begun, meter));
     // Once the body has been received, whether the client is still there has to be looked at.
     let mut watched = None;
     let outcome = poll_fn(|task| {
         if state.get().goes_on() {
-            if let Poll::Ready((ended, receiver)) = up.as_mut().poll(task) {
-                watched = Some(receiver);
+            if let Poll::Ready((ended, intake)) = up.as_mut().poll(task) {
+                watched = Some(intake);
                 state.set(if ended.is_ok() { Upload::Ended } else { Upload::Failed });
                 // The request will never be whole. A server that has stopped reading may still have answered.
                 if let Err(RelayError::Source(cause)) = ended {
@@ -185,7 +186,7 @@ async fn both_ways(
             }
         }
         match (down.as_mut().poll(task), &mut watched) {
-            (Poll::Pending, Some(receiver)) => receiver.poll_broken(task).map(|()| Err(client_left())),
+            (Poll::Pending, Some(intake)) => intake.poll_broken(task).map(|()| Err(client_left())),
             (outcome, _) => outcome,
         }
     })
@@ -201,27 +202,27 @@ pub(super) fn client_left() -> Error {
     Error::downstream(Stage::ResponseHead, Cause::Io)
 }
 
-/// The request, to its end. Gives the receiver of its body back.
+/// The request, to its end. Gives back where its body came from.
 async fn upload<'s>(
     cx: &Rc<Context>,
     plan: &Plan,
     source: Source<'s>,
     body: &mut Framer,
-    server: &Stream,
-) -> (Result<(), RelayError>, &'s mut Receiver) {
-    let Source { inbox, receiver, stream, alarm, idle, has_moved } = source;
-    let source = Source { inbox, receiver, stream, alarm, idle, has_moved };
+    server: &Outlet,
+) -> (Result<(), RelayError>, &'s mut Intake) {
+    let Source { inbox, intake, stream, alarm, idle, has_moved } = source;
+    let source = Source { inbox, intake, stream, alarm, idle, has_moved };
     let mut head = plan.head.take();
     let sent = copy(source, body, server, &mut head, &cx.handle).await;
-    receiver.set_mode(Mode::Once(Group::Head));
-    (sent, receiver)
+    intake.set_mode(Mode::Once(Group::Head));
+    (sent, intake)
 }
 
 /// Where the response goes.
 struct Sink<'c> {
-    stream: &'c Stream,
+    outlet: &'c Outlet,
     /// See [`Client`].
-    answer: &'c mut Option<SendWhole>,
+    answer: &'c mut Option<Sending>,
 }
 
 /// The response, to its end; or but for its last send, which is the client's to look at then.
@@ -234,7 +235,7 @@ async fn download(
     begun: &Cell<bool>,
     meter: &mut Meter,
 ) -> Result<Down, Error> {
-    let Sink { stream: sink, answer } = sink;
+    let Sink { outlet: sink, answer } = sink;
     let timeouts = &plan.view.snapshot.config.timeouts;
     let mut response = match head(cx, plan, sink, connection, upload, meter).await? {
         Some(response) => response,
@@ -244,7 +245,7 @@ async fn download(
     meter.status = response.status;
     begun.set(true);
     let mut head = Some(std::mem::take(&mut response.head));
-    let Connection { inbox, receiver, stream, alarm, .. } = connection;
+    let Connection { inbox, intake, outlet, alarm, .. } = connection;
     // A small answer that is here whole: the exchange need not wait until it has left.
     if response.client_stays
         && head.as_mut().is_some_and(|head| response.framer.join(head, inbox, &cx.handle))
@@ -254,14 +255,14 @@ async fn download(
         *answer = head.map(|head| sink.send_whole(head));
         return Ok(Down::Whole(response));
     }
-    let source = Source { inbox, receiver, stream, alarm, idle, has_moved: &Cell::new(true) };
+    let source = Source { inbox, intake, stream: outlet.stream(), alarm, idle, has_moved: &Cell::new(true) };
     // Until it is whole, an end of the connection would look like the end of the response, whatever brought it about.
     if response.ends_by_close {
-        sink.reset_on_close(true);
+        sink.stream().reset_on_close(true);
     }
     let relayed = copy(source, &mut response.framer, sink, &mut head, &cx.handle).await;
     if response.ends_by_close && (relayed.is_ok() || head.is_some()) {
-        sink.reset_on_close(false);
+        sink.stream().reset_on_close(false);
     }
     meter.bytes_out = response.framer.bytes();
     begun.set(head.is_none());
@@ -277,7 +278,7 @@ async fn download(
 async fn head(
     cx: &Rc<Context>,
     plan: &Plan,
-    sink: &Stream,
+    sink: &Outlet,
     connection: &mut Connection,
     upload: &Cell<Upload>,
     meter: &mut Meter,
@@ -329,7 +330,7 @@ async fn receive_head(
     let first_byte = plan.view.snapshot.config.timeouts.first_byte;
     let mut is_set = false;
     let received = poll_fn(|task| {
-        if let Poll::Ready(received) = connection.receiver.poll_recv(task) {
+        if let Poll::Ready(received) = connection.intake.poll_recv(task) {
             return Poll::Ready(Ok(received));
         }
         // The server's time runs from when it has the request, and while it is asked whether it wants the body.
@@ -345,9 +346,9 @@ async fn receive_head(
     .await;
     let nothing_came = meter.first_byte.is_none();
     let cause = match received {
-        Ok(Ok(Some(lent))) => {
+        Ok(Ok(Some(bytes))) => {
             meter.first_byte.get_or_insert(cx.handle.now());
-            connection.inbox.add(lent, &cx.handle);
+            connection.inbox.add(bytes, &cx.handle);
             return Ok(());
         }
         // Once something has come, the server has begun to work on the request.

@@ -41,8 +41,8 @@ impl Joined {
     /// Relays until both sides have ended.
     pub(super) async fn run(self: Box<Joined>, cx: &Rc<Context>, client: Client) {
         let Joined { connection, _attempt, idle, meter } = *self;
-        let down = Tunnel { stream: client.stream, receiver: client.receiver, inbox: client.inbox };
-        let up = Tunnel { stream: connection.stream, receiver: connection.receiver, inbox: connection.inbox };
+        let down = Tunnel { outlet: client.outlet, intake: client.intake, inbox: client.inbox };
+        let up = Tunnel { outlet: connection.outlet, intake: connection.intake, inbox: connection.inbox };
         let (bytes_in, bytes_out, failed) = tunnel(down, up, idle, &cx.handle).await;
         let Some(mut meter) = meter else { return };
         meter.bytes_in += bytes_in;

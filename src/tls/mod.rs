@@ -6,6 +6,7 @@
 //! [`Policy`]; both and the [`CipherOrder`] → [`server_config`]. What is wrong with the files is data: a [`Problem`]
 //! keeps one pair from being used, or tells what clients will hold against it, and never touches other sites.
 
+mod engine;
 mod facts;
 mod folder;
 mod load;
@@ -21,6 +22,7 @@ mod suites;
 mod tests;
 mod tickets;
 
+pub use engine::{Agreed, Engine, RECORD_BYTES, sealed_len};
 pub use facts::subject;
 pub use load::Shelf;
 pub use names::Names;

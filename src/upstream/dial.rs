@@ -4,6 +4,7 @@ use super::idle::Connection;
 use crate::proto::error::{Cause, Error, Stage};
 use crate::relay::Inbox;
 use crate::shared::{Resolution, ServerCell};
+use crate::wire::{Intake, Outlet};
 use ringferry_runtime::net::{Mode, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed};
 use ringferry_runtime::{Group, Handle};
@@ -32,8 +33,8 @@ pub(super) async fn dial(server: &ServerCell, timeout: Duration, handle: &Handle
     };
     // The request is sent at its own pace: the server's time to answer begins once it has all of it.
     alarm.clear();
-    let receiver = stream.receiver(Mode::Once(Group::Head));
-    Ok(Box::new(Connection { stream, receiver, inbox: Inbox::Empty, alarm, bulky: false }))
+    let intake = Intake::plain(stream.receiver(Mode::Once(Group::Head)));
+    Ok(Box::new(Connection { outlet: Outlet::plain(stream), intake, inbox: Inbox::Empty, alarm, bulky: false }))
 }
 
 /// The first of the addresses that answers.

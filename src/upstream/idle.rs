@@ -5,20 +5,21 @@
 
 use crate::relay::Inbox;
 use crate::shared::CoreStats;
+use crate::wire::{Intake, Outlet};
 use ringferry_runtime::Group;
-use ringferry_runtime::net::{Mode, Receiver, Stream};
+use ringferry_runtime::net::Mode;
 use ringferry_runtime::time::{Alarm, Instant};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-/// A connection and its receiving half.
+/// A connection to a server.
 pub struct Connection {
-    /// The connection.
-    pub stream: Stream,
+    /// Its sending half.
+    pub outlet: Outlet,
     /// Its receiving half.
-    pub receiver: Receiver,
+    pub intake: Intake,
     /// Received and not yet used.
     pub inbox: Inbox,
     /// Rings when the server is silent for too long. Kept with the connection: moving it costs less than a new one.
@@ -42,15 +43,16 @@ impl Idle {
     pub(super) fn take(&self) -> Option<Box<Connection>> {
         self.change(|stock| {
             let kept = std::iter::from_fn(|| stock.pop());
-            kept.map(|(connection, _)| connection).find(|connection| !connection.receiver.is_ready())
+            kept.map(|(connection, _)| connection)
+                .find_map(|mut connection| (!connection.intake.is_spent()).then_some(connection))
         })
     }
 
     /// Keeps a connection, unless it has more to say or there are `max` already. `janitor` is woken when it ends.
     pub(super) fn put(&self, mut connection: Box<Connection>, max: usize, now: Instant, janitor: &Waker) {
         // A stream of receives costs less for small responses; it has to be ended before a body can be spliced.
-        connection.receiver.set_mode(if connection.bulky { Mode::Once(Group::Head) } else { Mode::Stream });
-        let quiet = connection.receiver.poll_recv(&mut Context::from_waker(janitor)).is_pending();
+        connection.intake.set_mode(if connection.bulky { Mode::Once(Group::Head) } else { Mode::Stream });
+        let quiet = connection.intake.poll_recv(&mut Context::from_waker(janitor)).is_pending();
         connection.alarm.clear();
         self.change(|stock| {
             if quiet && stock.len() < max {
@@ -64,7 +66,7 @@ impl Idle {
         self.change(|stock| {
             stock.retain_mut(|(connection, since)| {
                 // Asked again with this waker: the one it was put with may have been used up.
-                now < *since + timeout && connection.receiver.poll_recv(&mut Context::from_waker(janitor)).is_pending()
+                now < *since + timeout && connection.intake.poll_recv(&mut Context::from_waker(janitor)).is_pending()
             });
             stock.iter().map(|(_, since)| *since + timeout).min()
         })

@@ -2,7 +2,7 @@
 
 use super::ring::BufferRing;
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
 /// Bytes that a receive left in a buffer of the ring. Dropping it gives the buffer back.
@@ -69,6 +69,20 @@ impl Deref for Lent {
                 std::slice::from_raw_parts(start, (self.end - self.start) as usize)
             },
             Place::Copy(_, bytes) => &bytes[self.start as usize..self.end as usize],
+        }
+    }
+}
+
+/// What was received is decrypted where it lies.
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match &mut self.place {
+            // SAFETY: as in `deref`; and a buffer is lent once, so nobody else has a reference into it.
+            Place::Ring(ring, id) => unsafe {
+                let start = ring.address(*id).add(self.start as usize);
+                std::slice::from_raw_parts_mut(start, (self.end - self.start) as usize)
+            },
+            Place::Copy(_, bytes) => &mut bytes[self.start as usize..self.end as usize],
         }
     }
 }

@@ -4,32 +4,65 @@ use std::cell::RefCell;
 
 /// Empty vectors with capacity, last in first out.
 pub(crate) struct Pool {
-    stock: RefCell<Vec<Vec<u8>>>,
+    small: Stock,
+    large: Stock,
+}
+
+/// Vectors of a capacity in `min..=max`, as many as are worth keeping.
+struct Stock {
+    vectors: RefCell<Vec<Vec<u8>>>,
+    min: usize,
+    max: usize,
+    count: usize,
 }
 
 /// Vectors kept, three for each of 64 exchanges; beyond it they are freed.
-const STOCK_MAX: usize = 192;
+const SMALL_COUNT: usize = 192;
 /// A fresh vector: a head with its forwarding fields fits, and a small body behind it.
-const CAPACITY: usize = 2048;
+const SMALL: usize = 2048;
 /// A vector that has grown beyond this is freed instead of kept.
-const CAPACITY_MAX: usize = 16 * 1024;
+const SMALL_MAX: usize = 16 * 1024;
+
+/// A large buffer of a body, and what TLS adds to it.
+const LARGE: usize = 66 * 1024;
+const LARGE_MAX: usize = 80 * 1024;
+/// One is in use for each send that a peer has not taken yet; those between two sends are few.
+const LARGE_COUNT: usize = 8;
 
 impl Pool {
     pub(crate) fn new() -> Pool {
-        Pool { stock: RefCell::default() }
+        let stock = |min, max, count| Stock { vectors: RefCell::default(), min, max, count };
+        Pool { small: stock(SMALL, SMALL_MAX, SMALL_COUNT), large: stock(LARGE, LARGE_MAX, LARGE_COUNT) }
     }
 
     /// An empty vector.
     pub(crate) fn take(&self) -> Vec<u8> {
-        self.stock.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(CAPACITY))
+        self.small.take()
+    }
+
+    /// An empty vector with room for `capacity` bytes.
+    pub(crate) fn take_for(&self, capacity: usize) -> Vec<u8> {
+        let mut bytes = if capacity > SMALL_MAX { self.large.take() } else { self.small.take() };
+        bytes.reserve(capacity);
+        bytes
     }
 
     /// Keeps a vector for the next one who asks.
-    pub(crate) fn give_back(&self, mut bytes: Vec<u8>) {
-        let mut stock = self.stock.borrow_mut();
-        if (CAPACITY..=CAPACITY_MAX).contains(&bytes.capacity()) && stock.len() < STOCK_MAX {
+    pub(crate) fn give_back(&self, bytes: Vec<u8>) {
+        if bytes.capacity() > SMALL_MAX { self.large.give_back(bytes) } else { self.small.give_back(bytes) }
+    }
+}
+
+impl Stock {
+    fn take(&self) -> Vec<u8> {
+        self.vectors.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(self.min))
+    }
+
+    fn give_back(&self, mut bytes: Vec<u8>) {
+        let mut vectors = self.vectors.borrow_mut();
+        if (self.min..=self.max).contains(&bytes.capacity()) && vectors.len() < self.count {
             bytes.clear();
-            stock.push(bytes);
+            vectors.push(bytes);
         }
     }
 }

@@ -64,6 +64,11 @@ impl Handle {
         self.0.pool.take()
     }
 
+    /// An empty vector from the core's stock, with room for `capacity` bytes.
+    pub fn take_bytes_for(&self, capacity: usize) -> Vec<u8> {
+        self.0.pool.take_for(capacity)
+    }
+
     /// Gives a vector back to the stock.
     pub fn give_bytes(&self, bytes: Vec<u8>) {
         self.0.pool.give_back(bytes);

@@ -94,6 +94,11 @@ impl Stream {
         self.descriptor.handle().kernel().acknowledged(self.descriptor.raw())
     }
 
+    /// The core that it is on.
+    pub fn handle(&self) -> &Handle {
+        self.descriptor.handle()
+    }
+
     pub(super) fn raw(&self) -> RawDescriptor {
         self.descriptor.raw()
     }

@@ -65,7 +65,7 @@ fn send(from: &mut Connection, to: &mut Connection) -> Result<(), Error> {
 }
 
 /// The server of one default site with these pairs.
-fn server(policy: &Policy, pairs: &[&Made], has_aes: bool) -> Arc<ServerConfig> {
+pub(super) fn server(policy: &Policy, pairs: &[&Made], has_aes: bool) -> Arc<ServerConfig> {
     let pairs: Vec<Arc<Pair>> = pairs.iter().map(|made| made.pair("x.pem")).collect();
     let (certs, _) = CertStore::build([SitePairs { site: SiteId(0), hosts: &[HostPattern::Any], pairs }], NOW_S);
     server_config(&cipher_order(has_aes), Arc::new(certs), policy, &[b"http/1.1"]).unwrap()
@@ -75,12 +75,12 @@ fn policy(keyring: &mut Keyring, auth: ClientAuth) -> Policy {
     keyring.policy(auth, 0, &Seed::random().unwrap())
 }
 
-fn open() -> Policy {
+pub(super) fn open() -> Policy {
     policy(&mut Keyring::default(), ClientAuth::open())
 }
 
 /// A client; it keeps its tickets from one handshake to the next.
-struct Client {
+pub(super) struct Client {
     suites: Vec<SupportedCipherSuite>,
     groups: Vec<&'static dyn SupportedKxGroup>,
     versions: Vec<&'static SupportedProtocolVersion>,
@@ -89,12 +89,12 @@ struct Client {
 }
 
 impl Client {
-    fn new(versions: &[&'static SupportedProtocolVersion]) -> Client {
+    pub(super) fn new(versions: &[&'static SupportedProtocolVersion]) -> Client {
         let CryptoProvider { cipher_suites, kx_groups, .. } = default_provider();
         Client { suites: cipher_suites, groups: kx_groups, versions: versions.to_vec(), alpn: vec![], shows: None }
     }
 
-    fn config(self) -> Arc<ClientConfig> {
+    pub(super) fn config(self) -> Arc<ClientConfig> {
         let provider = CryptoProvider { cipher_suites: self.suites, kx_groups: self.groups, ..default_provider() };
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(HOME.pem.as_bytes()).unwrap()).unwrap();

@@ -1,5 +1,6 @@
 //! Tests that need certificates: made in memory, for these tests alone.
 
+mod engines;
 mod handshakes;
 mod loading;
 mod pairs;
