@@ -1,6 +1,8 @@
 //! Tests that need certificates: made in memory, for these tests alone.
 
+mod authority;
 mod handshakes;
+mod leaves;
 mod loading;
 mod pairs;
 mod stores;
