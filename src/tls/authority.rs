@@ -70,6 +70,13 @@ impl Authority {
         &self.certificate_pem
     }
 
+    /// Whether a certificate, in PEM, is one of this authority, of today or from before it was renewed.
+    pub fn is_of(&self, certificate_pem: &[u8]) -> Result<bool, Fault> {
+        let certificate = read_chain(certificate_pem)?.swap_remove(0);
+        let facts = Facts::read(&certificate).map_err(bad_certificate)?;
+        Ok(fingerprint(&facts.public_key) == self.key_print)
+    }
+
     /// What lists of certificates show.
     pub fn name(&self) -> &str {
         &self.name
@@ -122,12 +129,11 @@ impl Authority {
     }
 
     fn of(certificate: CertificateDer<'static>, certificate_pem: String, key: KeyPair) -> Result<Authority, Fault> {
-        let bad = |why: x509_cert::der::Error| Fault::BadCertificate(why.to_string());
-        let facts = Facts::read(&certificate).map_err(bad)?;
+        let facts = Facts::read(&certificate).map_err(bad_certificate)?;
         if facts.public_key != key.subject_public_key_info() {
             return Err(Fault::Mismatch);
         }
-        let facts_of_authority = AuthorityFacts::read(&certificate).map_err(bad)?;
+        let facts_of_authority = AuthorityFacts::read(&certificate).map_err(bad_certificate)?;
         let AuthorityFacts { name, key_id } =
             facts_of_authority.filter(|facts| facts.name.starts_with(TITLE)).ok_or(Fault::NotOurAuthority)?;
         let mut params = CertificateParams::default();
@@ -187,6 +193,10 @@ fn section(pem: &[u8]) -> Option<String> {
     let from = &text[text.find(BEGIN)?..];
     let end = from.find(END)? + END.len();
     Some(format!("{}\n", &from[..end]))
+}
+
+fn bad_certificate(why: impl Display) -> Fault {
+    Fault::BadCertificate(why.to_string())
 }
 
 pub(super) fn not_made(why: impl Display) -> Fault {

@@ -142,7 +142,7 @@ impl fmt::Display for Fault {
             AuthorityWithoutKey => f.write_str("the certificate of our authority is there, and its key is not"),
             NotOurAuthority => f.write_str("it is no certificate of an authority that ringferry made"),
             NotMade(why) => write!(f, "a certificate could not be made: {why}"),
-            NoStateFolder => f.write_str("there is no folder to keep it in"),
+            NoStateFolder => f.write_str("nothing says in which folder to keep it"),
         }
     }
 }

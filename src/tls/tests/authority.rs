@@ -100,6 +100,7 @@ fn what_is_no_authority_of_ours_is_refused_by_name() {
 #[test]
 fn it_is_renewed_well_before_its_end_with_its_key_and_its_name() {
     let authority = Authority::new("pi", NOW_S).unwrap();
+    assert_eq!(authority.is_of(Authority::new("pi", NOW_S).unwrap().certificate_pem().as_bytes()), Ok(false));
     let end_s = *authority.validity_s().end();
     let renewed = |now_s| authority.renewed(now_s).unwrap();
     assert!(renewed(NOW_S).is_none());
@@ -112,6 +113,7 @@ fn it_is_renewed_well_before_its_end_with_its_key_and_its_name() {
         assert_eq!(*renewed.validity_s().start(), now_s - 3600);
         assert!(renewed.renewed(now_s).unwrap().is_none());
         assert!(Authority::read(renewed.to_pem().as_bytes()).is_ok());
+        assert_eq!(renewed.is_of(authority.certificate_pem().as_bytes()), Ok(true));
     }
 }
 
