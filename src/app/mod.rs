@@ -2,10 +2,19 @@
 //!
 //! bind → cores (threads, rings) → announce → control plane until a signal → join.
 
+mod certificates;
 mod cores;
+mod disk;
 mod holder;
 mod listeners;
 mod load;
+mod machine;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use certificates::{Certificates, Finding, SiteCertificates, upstream_findings};
+pub use state::State;
 
 use crate::control::{AdminSocket, Control};
 use crate::limit::{Clients, Gate};

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use x509_cert::Certificate;
 use x509_cert::der::asn1::OctetString;
 use x509_cert::der::{Decode, Encode, Error};
-use x509_cert::ext::pkix::SubjectAltName;
-use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::name::{DirectoryString, GeneralName};
+use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName, SubjectKeyIdentifier};
 use x509_cert::time::Time;
 
 /// What we read of a certificate.
@@ -40,6 +40,36 @@ impl Facts {
             not_before_s: seconds(certificate.validity().not_before),
             not_after_s: seconds(certificate.validity().not_after),
             public_key: certificate.subject_public_key_info().to_der()?,
+        })
+    }
+}
+
+/// By what the certificates that an authority issued name it.
+pub(super) struct AuthorityFacts {
+    /// The common name, which is all of its subject.
+    pub(super) name: String,
+    /// Its SubjectKeyIdentifier.
+    pub(super) key_id: Vec<u8>,
+}
+
+impl AuthorityFacts {
+    /// `None` where one of them is missing, or of another form than [`Authority`](super::Authority) gives its own.
+    pub(super) fn read(der: &[u8]) -> Result<Option<AuthorityFacts>, Error> {
+        let certificate = Certificate::from_der(der)?;
+        let certificate = certificate.tbs_certificate();
+        let constraints = certificate.get_extension::<BasicConstraints>()?;
+        let key_id = certificate.get_extension::<SubjectKeyIdentifier>()?;
+        // What is issued has to repeat the subject byte for byte, so its encoding counts.
+        let name = match certificate.subject().common_name()? {
+            Some(DirectoryString::Utf8String(name)) if certificate.subject().len() == 1 => Some(name),
+            _ => None,
+        };
+        let is_authority = constraints.is_some_and(|(_, constraints)| constraints.ca);
+        Ok(match (name, key_id) {
+            (Some(name), Some((_, key_id))) if is_authority => {
+                Some(AuthorityFacts { name, key_id: key_id.0.as_bytes().to_vec() })
+            }
+            _ => None,
         })
     }
 }

@@ -64,7 +64,7 @@ impl Shelf {
                 Err(problem) => (Vec::new(), vec![problem]),
             },
             CertificateSource::Folder(path) => folder(path, last, read),
-            // Issued, not read: see `authority`.
+            // Issued, not read: see `Leaves`.
             CertificateSource::Internal => (Vec::new(), Vec::new()),
         };
         let mut pairs: Vec<_> = pairs.into_iter().map(Arc::new).collect();

@@ -10,6 +10,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{SignatureAlgorithm, SignatureScheme};
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -117,6 +118,17 @@ impl KeyKind {
     }
 }
 
+impl fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            KeyKind::Ecdsa => "ECDSA",
+            KeyKind::Ed25519 => "Ed25519",
+            KeyKind::Rsa => "RSA",
+            KeyKind::Other => "unknown",
+        })
+    }
+}
+
 pub(super) type Chain = Vec<CertificateDer<'static>>;
 pub(super) type Key = Arc<dyn SigningKey>;
 
@@ -128,17 +140,21 @@ pub(super) fn read_chain(pem: &[u8]) -> Result<Chain, Fault> {
         .and_then(|chain| if chain.is_empty() { Err(Fault::NoCertificate) } else { Ok(chain) })
 }
 
-/// The first private key of a PEM text.
+/// The first private key of a PEM text, to sign with.
 pub(super) fn read_key(pem: &[u8]) -> Result<Key, Fault> {
-    let der = PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+    any_supported_type(&read_key_der(pem)?).map_err(|_| Fault::BadKey)
+}
+
+/// The first private key of a PEM text.
+pub(super) fn read_key_der(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Fault> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
         // Both of PKCS#8 and of the older form carry this word, and base64 cannot by chance: it is set off from it by a
         // space or a comma.
         _ if [" ENCRYPTED", ",ENCRYPTED"].iter().any(|mark| contains(pem, mark)) => Fault::KeyEncrypted,
         pem::Error::NoItemsFound => Fault::NoKey,
         // The error itself may quote a line of the file.
         _ => Fault::Damaged,
-    })?;
-    any_supported_type(&der).map_err(|_| Fault::BadKey)
+    })
 }
 
 pub(super) fn fingerprint(der: &[u8]) -> [u8; 32] {

@@ -58,6 +58,18 @@ pub enum Fault {
         /// What the certificate is for.
         names: Names,
     },
+    /// The file or folder cannot be written.
+    Unwritable(String),
+    /// What should be our own authority is not, for this reason.
+    BadAuthority(Box<Fault>),
+    /// The certificate of our own authority without its key.
+    AuthorityWithoutKey,
+    /// A certificate, but none of an authority of ours.
+    NotOurAuthority,
+    /// A certificate of our own could not be made.
+    NotMade(String),
+    /// Nothing says where what outlives the process is to be kept.
+    NoStateFolder,
 }
 
 impl Fault {
@@ -88,11 +100,20 @@ impl Fault {
             NotYetValid(_) => "see whether the clock of this machine is right",
             NoNames => "have it issued with a subjectAltName; clients do not look at the common name",
             NotCovered { .. } => "have one issued with this name, or correct host",
+            Unwritable(_) => "see that the user ringferry runs as may write there, or name another folder with state",
+            // Never made anew without being asked: people have installed the old one.
+            BadAuthority(_) | AuthorityWithoutKey => {
+                "put both authority files back from a copy; without one move them away: a new authority is made then, \
+                 and has to be installed wherever the old one was"
+            }
+            NotOurAuthority => "name the files of a certificate of another authority with cert and key",
+            NotMade(_) => "see whether host is a name that can stand in a certificate, and whether the clock is right",
+            NoStateFolder => "name one with state",
         }
     }
 
-    /// The fault as that of a file.
-    pub(super) fn of(self, origin: impl Into<String>) -> Problem {
+    /// The fault as that of a file, or of a host.
+    pub fn of(self, origin: impl Into<String>) -> Problem {
         Problem { origin: origin.into(), fault: self }
     }
 }
@@ -116,12 +137,18 @@ impl fmt::Display for Fault {
             NotYetValid(at) => write!(f, "not valid before {}", day(*at)),
             NoNames => f.write_str("the certificate names no host"),
             NotCovered { host, names } => write!(f, "not for {host}: the certificate is for {names}"),
+            Unwritable(why) => write!(f, "cannot be written: {why}"),
+            BadAuthority(fault) => write!(f, "cannot be used as our authority: {fault}"),
+            AuthorityWithoutKey => f.write_str("the certificate of our authority is there, and its key is not"),
+            NotOurAuthority => f.write_str("it is no certificate of an authority that ringferry made"),
+            NotMade(why) => write!(f, "a certificate could not be made: {why}"),
+            NoStateFolder => f.write_str("nothing says in which folder to keep it"),
         }
     }
 }
 
-/// `2026-11-23`.
-fn day(unix_s: u64) -> String {
+/// The day of a second since 1970: `2026-11-23`.
+pub fn day(unix_s: u64) -> String {
     let date = DateTime::from_unix_duration(Duration::from_secs(unix_s));
     date.map_or_else(
         |_| "a day after the year 9999".to_owned(),

@@ -21,7 +21,7 @@ use rustls::{
 use std::sync::Arc;
 
 /// What a handshake came to.
-struct Outcome {
+pub(super) struct Outcome {
     version: ProtocolVersion,
     suite: CipherSuite,
     /// `None` for a TLS 1.2 session that was resumed.
@@ -29,11 +29,11 @@ struct Outcome {
     alpn: Option<String>,
     resumed: bool,
     /// The certificate that the client got.
-    certificate: CertificateDer<'static>,
+    pub(super) certificate: CertificateDer<'static>,
 }
 
 /// Runs a handshake and what follows it, tickets, to its end. The server's error is told before the client's.
-fn shake(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>, name: &str) -> Result<Outcome, Error> {
+pub(super) fn shake(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>, name: &str) -> Result<Outcome, Error> {
     let mut server = Connection::from(ServerConnection::new(server.clone())?);
     let mut client = Connection::from(ClientConnection::new(client.clone(), name.to_owned().try_into().unwrap())?);
     while client.wants_write() || server.wants_write() {
@@ -81,6 +81,8 @@ pub(super) fn open() -> Policy {
 
 /// A client; it keeps its tickets from one handshake to the next.
 pub(super) struct Client {
+    /// The certificate of the authority that it trusts, in PEM.
+    pub(super) trusts: String,
     suites: Vec<SupportedCipherSuite>,
     groups: Vec<&'static dyn SupportedKxGroup>,
     versions: Vec<&'static SupportedProtocolVersion>,
@@ -90,14 +92,15 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(versions: &[&'static SupportedProtocolVersion]) -> Client {
-        let CryptoProvider { cipher_suites, kx_groups, .. } = default_provider();
-        Client { suites: cipher_suites, groups: kx_groups, versions: versions.to_vec(), alpn: vec![], shows: None }
+        let CryptoProvider { cipher_suites: suites, kx_groups: groups, .. } = default_provider();
+        let trusts = HOME.pem.clone();
+        Client { trusts, suites, groups, versions: versions.to_vec(), alpn: vec![], shows: None }
     }
 
     pub(super) fn config(self) -> Arc<ClientConfig> {
         let provider = CryptoProvider { cipher_suites: self.suites, kx_groups: self.groups, ..default_provider() };
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(HOME.pem.as_bytes()).unwrap()).unwrap();
+        roots.add(CertificateDer::from_pem_slice(self.trusts.as_bytes()).unwrap()).unwrap();
         let config = ClientConfig::builder_with_provider(provider.into());
         let config = config.with_protocol_versions(&self.versions).unwrap().with_root_certificates(roots);
         let mut config = match self.shows {

@@ -1,7 +1,9 @@
 //! Tests that need certificates: made in memory, for these tests alone.
 
+mod authority;
 mod engines;
 mod handshakes;
+mod leaves;
 mod loading;
 mod pairs;
 mod stores;
