@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod detect;
 pub mod health;
 pub mod limit;
 pub mod listen;

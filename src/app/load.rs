@@ -2,22 +2,26 @@
 
 use super::Failure;
 use super::listeners::bind;
+use super::tls::Secrets;
 use crate::config::{self, Severity};
 use crate::control;
 use crate::model::Config;
 use crate::shared::Registry;
 use crate::snapshot::{Bound, Snapshot};
 use ringferry_runtime::random;
+use ringferry_runtime::time::monotonic;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What outlives a snapshot: server cells, our name.
+/// What outlives a snapshot: server cells, certificates and ticket keys, our name.
 pub(super) struct Loader {
     file: Option<PathBuf>,
     cores: usize,
     quiet: bool,
     registry: Registry,
+    secrets: Secrets,
     next_key: u64,
     instance: Arc<str>,
 }
@@ -29,6 +33,7 @@ impl Loader {
             cores,
             quiet,
             registry: Registry::default(),
+            secrets: Secrets::new(),
             next_key: 0,
             // Of this process alone: two proxies in a row are no loop.
             instance: format!("ringferry-{:016x}", random()).into(),
@@ -61,28 +66,53 @@ impl Loader {
         }
     }
 
+    /// What is due without anybody asking: new ticket keys, and a snapshot with certificates of our own that last longer
+    /// than those in force. It reads no configuration.
+    pub(super) fn look_after(
+        &mut self,
+        generation: u64,
+        in_force: &Snapshot,
+    ) -> Option<Result<control::Loaded<Snapshot>, String>> {
+        if !self.secrets.look_after(unix_s(), monotonic_s()) {
+            return None;
+        }
+        let built = self.build(generation, in_force.config.clone(), &in_force.listeners, Vec::new());
+        Some(built.map_err(|failure| failure.to_string()))
+    }
+
     fn build(
         &mut self,
         generation: u64,
         mut config: Config,
         current: &[Arc<Bound>],
-        warnings: Vec<String>,
+        mut warnings: Vec<String>,
     ) -> Result<control::Loaded<Snapshot>, Failure> {
         if self.quiet {
             config.log.format = None;
         }
+        let prepared = self.secrets.prepare(&config, unix_s(), monotonic_s()).map_err(Failure::Resource)?;
+        warnings.extend(prepared.warnings);
         let listeners = bind(&config.listeners, current, self.cores, &mut self.next_key)?;
+        self.secrets.keep(prepared.kept);
         let drain_timeout = config.timeouts.drain;
         let instance = self.instance.clone();
-        let snapshot = Snapshot::new(generation, config, listeners, instance, &mut self.registry);
+        let snapshot = Snapshot::new(generation, config, listeners, prepared.tls, instance, &mut self.registry);
         self.registry.sweep();
         Ok(control::Loaded {
             source: self.file.as_deref().map_or("the command line".into(), |file: &Path| file.display().to_string()),
-            listeners: snapshot.listeners.iter().map(|bound| format!("http://{}", bound.address)).collect(),
+            listeners: snapshot.listeners.iter().map(|bound| bound.url()).collect(),
             servers: snapshot.pools.iter().flat_map(|pool| pool.servers.iter().cloned()).collect(),
             snapshot: Arc::new(snapshot),
             drain_timeout,
             warnings,
         })
     }
+}
+
+fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn monotonic_s() -> u64 {
+    monotonic().as_millis() / 1000
 }

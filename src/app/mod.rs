@@ -12,22 +12,26 @@ mod machine;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use certificates::{Certificates, Finding, SiteCertificates, upstream_findings};
 pub use state::State;
 
-use crate::control::{AdminSocket, Control};
+use crate::control::{AdminSocket, Control, Loaded};
 use crate::limit::{Clients, Gate};
 use crate::log;
 use crate::model::{Config, Cores};
 use crate::shared::events;
+use crate::snapshot::Snapshot;
 use load::Loader;
 use ringferry_runtime::time::monotonic;
+use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What is to be served, and how.
@@ -91,15 +95,18 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
     };
     let (threads, cores) = cores::start(&cpus, shared)?;
     let output = io::stderr().as_fd().try_clone_to_owned().map(File::from);
+    let loader = Rc::new(RefCell::new(loader));
+    let caretaker = loader.clone();
     let control = Control {
         cores,
         events: event_queue,
         log,
         lines,
         output: output.map_err(|error| Failure::Resource(format!("cannot use stderr: {error}")))?,
-        announce: announcement(&in_force.snapshot, cpus.len()),
+        announce: announcement(&in_force, cpus.len()),
         in_force,
-        reload: Box::new(move |generation, in_force| loader.again(generation, in_force)),
+        reload: Box::new(move |generation, in_force| loader.borrow_mut().again(generation, in_force)),
+        look_after: Box::new(move |generation, in_force| caretaker.borrow_mut().look_after(generation, in_force)),
         admin,
         now_ms: || monotonic().as_millis(),
     };
@@ -110,12 +117,13 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
     ended.map(drop).map_err(|error| Failure::Resource(format!("the control plane could not run: {error}")))
 }
 
-/// One line for each address, and one that says that all is well.
-fn announcement(snapshot: &crate::snapshot::Snapshot, cores: usize) -> String {
-    let mut text = String::new();
+/// What is not well, one line for each address, and one that says that it has begun.
+fn announcement(in_force: &Loaded<Snapshot>, cores: usize) -> String {
+    let snapshot = &in_force.snapshot;
+    let mut text: String = in_force.warnings.iter().map(|warning| format!("{warning}\n")).collect();
     for bound in &snapshot.listeners {
         let shared = if bound.listener.dual_stack && bound.address.is_ipv6() { " (IPv4 and IPv6)" } else { "" };
-        text += &format!("listening on http://{}{shared}\n", bound.address);
+        text += &format!("listening on {}{shared}\n", bound.url());
     }
     let sites = snapshot.config.sites.len();
     let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use writer::Output;
 
 /// What the control plane works with; the program fills it in and calls [`Control::run`].
@@ -46,6 +46,8 @@ pub struct Control<S> {
     pub in_force: Loaded<S>,
     /// Reads the configuration again and builds a snapshot, without any effect until it is published.
     pub reload: Reload<S>,
+    /// See [`LookAfter`].
+    pub look_after: LookAfter<S>,
     /// What to say once signals are heeded: until then one would end the process without a drain.
     pub announce: String,
     /// `status` and `reload` of the command line talk to it.
@@ -57,6 +59,9 @@ pub struct Control<S> {
 /// See [`Control::reload`]. It is given the generation that the snapshot will have, and the snapshot in force; an error
 /// is text for a human, several lines perhaps.
 pub type Reload<S> = Box<dyn FnMut(u64, &S) -> Result<Loaded<S>, String>>;
+
+/// Called every minute, with what [`Reload`] is given: a snapshot to publish, if one is due without anybody asking.
+pub type LookAfter<S> = Box<dyn FnMut(u64, &S) -> Option<Result<Loaded<S>, String>>>;
 
 /// One core, seen from here.
 pub struct Core<S> {
@@ -132,6 +137,7 @@ impl<S: 'static> Control<S> {
             in_force: self.in_force,
             generation: 1,
             reload: self.reload,
+            look_after: self.look_after,
             resolver,
             now_ms: self.now_ms,
             started: Instant::now(),
@@ -153,6 +159,7 @@ struct Running<S> {
     in_force: Loaded<S>,
     generation: u64,
     reload: Reload<S>,
+    look_after: LookAfter<S>,
     resolver: Resolver,
     now_ms: fn() -> u64,
     started: Instant,
@@ -174,6 +181,8 @@ impl<S: 'static> Running<S> {
         mut events: mpsc::Receiver<Event>,
         mut requests: mpsc::Receiver<Asked>,
     ) -> Exit {
+        let mut minute = interval(LOOK_AFTER);
+        minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let exit = loop {
             let deadline = self.draining.as_ref().map(|draining| draining.deadline);
             tokio::select! {
@@ -187,6 +196,7 @@ impl<S: 'static> Running<S> {
                     // A client that is gone needs no answer.
                     _ = answer.send(self.answer(request).await);
                 }
+                _ = minute.tick() => self.look_after().await,
                 () = reached(deadline) => break Exit::TimedOut,
             }
             if !self.alive.contains(&true) {
@@ -226,17 +236,38 @@ impl<S: 'static> Running<S> {
         };
         let warnings = loaded.warnings.clone();
         if !dry_run {
-            self.in_force = loaded;
-            self.generation = generation;
-            self.published_unix_s = unix_s();
-            self.tell_cores(|| Command::Publish(self.in_force.snapshot.clone())).await;
-            self.resolver.watch(&self.in_force.servers);
-            for warning in &warnings {
-                self.log.note(warning);
-            }
+            self.publish(loaded).await;
             self.log.note(&format!("reloaded {}, snapshot {generation}", self.in_force.source));
         }
         Answer::Reloaded { generation, dry_run, warnings }
+    }
+
+    async fn publish(&mut self, loaded: Loaded<S>) {
+        for warning in &loaded.warnings {
+            self.log.note(warning);
+        }
+        self.in_force = loaded;
+        self.generation += 1;
+        self.published_unix_s = unix_s();
+        self.tell_cores(|| Command::Publish(self.in_force.snapshot.clone())).await;
+        self.resolver.watch(&self.in_force.servers);
+    }
+
+    /// Publishes what is due without anybody asking. When it cannot be had, the next minute tries again.
+    async fn look_after(&mut self) {
+        if self.draining.is_some() {
+            return;
+        }
+        match (self.look_after)(self.generation + 1, &self.in_force.snapshot) {
+            Some(Ok(loaded)) => {
+                self.publish(loaded).await;
+                self.log.note(&format!("certificates renewed, snapshot {}", self.generation));
+            }
+            Some(Err(why)) => {
+                self.log.note(&format!("certificates cannot be renewed: {why}"));
+            }
+            None => {}
+        }
     }
 
     fn refuse(&self, message: String) -> Answer {
@@ -342,6 +373,9 @@ const RING_ENTRIES: u32 = 8;
 /// How often, and how many times, a core that takes no command is asked again: a second in all.
 const TELL_RETRY: Duration = Duration::from_millis(20);
 const TELL_TRIES: u32 = 50;
+
+/// How often [`Control::look_after`] is called.
+const LOOK_AFTER: Duration = Duration::from_secs(60);
 
 /// How long cores and writer may take for the last lines of the log.
 const LAST_LINES: Duration = Duration::from_secs(1);

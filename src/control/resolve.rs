@@ -179,6 +179,7 @@ fn list(addresses: &[SocketAddr]) -> String {
 mod tests {
     use super::*;
     use crate::log::{self, Batch};
+    use crate::model::Server;
     use crate::shared::Registry;
     use std::cell::RefCell;
     use tokio::sync::mpsc;
@@ -209,7 +210,8 @@ mod tests {
                     .map_err(str::to_owned);
                 Box::pin(async { found })
             };
-            let server = Registry::default().server("pool", &ServerAddress::Name { host: "app".to_owned(), port: 80 });
+            let server = Registry::default()
+                .server("pool", &Server::at(ServerAddress::Name { host: "app".to_owned(), port: 80 }));
             let mut resolver = Resolver::with(Rc::new(look_up), queue);
             resolver.watch(std::slice::from_ref(&server));
             World { server: Some(server), resolver, asked, notes }

@@ -222,7 +222,7 @@ fn server(cell: &ServerCell, now_ms: u64) -> ServerStatus {
 mod tests {
     use super::*;
     use crate::health::Policy;
-    use crate::model::ServerAddress;
+    use crate::model::{Server, ServerAddress};
     use crate::shared::Registry;
 
     #[test]
@@ -239,9 +239,9 @@ mod tests {
     #[test]
     fn a_server_tells_how_it_is() {
         let mut registry = Registry::default();
-        let unix = registry.server("a", &ServerAddress::Unix("/run/app.sock".into()));
-        let ip = registry.server("a", &ServerAddress::Ip("127.0.0.1:80".parse().unwrap()));
-        let name = registry.server("b", &ServerAddress::Name { host: "app".into(), port: 80 });
+        let unix = registry.server("a", &Server::at(ServerAddress::Unix("/run/app.sock".into())));
+        let ip = registry.server("a", &Server::at(ServerAddress::Ip("127.0.0.1:80".parse().unwrap())));
+        let name = registry.server("b", &Server::at(ServerAddress::Name { host: "app".into(), port: 80 }));
         ip.failed("refused", 1000);
         let policy = Policy { eject_after: 1, eject_for_ms: 10_000, eject_max_ms: 10_000 };
         ip.health.failure(1000, &policy);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::log;
-use crate::model::ServerAddress;
+use crate::model::{Server, ServerAddress};
 use crate::shared::{self, Events, Registry};
 use std::cell::Cell;
 use std::io::Read;
@@ -41,6 +41,7 @@ impl World {
             log: queue.clone(),
             in_force: loaded(1),
             generation: 1,
+            look_after: Box::new(|_, _| None),
             reload: Box::new(move |generation, _| {
                 read.get().map_or(Ok(loaded(generation)), |why: &str| Err(why.to_owned()))
             }),
@@ -107,7 +108,9 @@ fn loaded(generation: u64) -> Loaded<u64> {
         snapshot: Arc::new(generation),
         source: "test.toml".into(),
         listeners: vec!["127.0.0.1:8080".into()],
-        servers: vec![Registry::default().server("pool", &ServerAddress::Ip("127.0.0.1:3000".parse().unwrap()))],
+        servers: vec![
+            Registry::default().server("pool", &Server::at(ServerAddress::Ip("127.0.0.1:3000".parse().unwrap()))),
+        ],
         drain_timeout: Duration::from_secs(30),
         warnings: vec!["a warning".into()],
     }
@@ -252,6 +255,7 @@ fn the_last_lines_are_written_before_the_end() {
         output: std::os::fd::OwnedFd::from(writer).into(),
         in_force: loaded(1),
         reload: Box::new(|_, _| Err(String::new())),
+        look_after: Box::new(|_, _| None),
         announce: "ready".to_owned(),
         admin: None,
         now_ms: || 0,

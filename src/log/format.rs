@@ -68,6 +68,13 @@ fn combined(record: &Record<'_>, clock: &mut TimeText, out: &mut Vec<u8>) {
     if record.tunnel {
         out.extend_from_slice(b" tunnel=1");
     }
+    if let Some(tls) = record.tls {
+        for text in [" tls=", tls.version, "/", tls.cipher, if tls.resumed { "/resumed" } else { "" }] {
+            out.extend_from_slice(text.as_bytes());
+        }
+        out.extend_from_slice(b" sni=");
+        bare(out, tls.server_name.as_deref().unwrap_or_default().as_bytes());
+    }
 }
 
 /// One JSON object. Durations are microseconds; what does not exist is `null`, so that every line has every key.
@@ -112,7 +119,20 @@ fn json(record: &Record<'_>, clock: &mut TimeText, out: &mut Vec<u8>) {
     ] {
         json_text(out, key, text);
     }
-    out.extend_from_slice(if record.tunnel { b",\"tunnel\":true}" } else { b",\"tunnel\":false}" });
+    out.extend_from_slice(if record.tunnel { b",\"tunnel\":true" } else { b",\"tunnel\":false" });
+    let tls = record.tls;
+    for (key, text) in [
+        (b",\"tls\":".as_slice(), tls.map(|tls| tls.version)),
+        (b",\"cipher\":", tls.map(|tls| tls.cipher)),
+        (b",\"sni\":", tls.and_then(|tls| tls.server_name.as_deref())),
+    ] {
+        json_text(out, key, text.unwrap_or_default().as_bytes());
+    }
+    out.extend_from_slice(match tls {
+        None => b",\"resumed\":null}",
+        Some(tls) if tls.resumed => b",\"resumed\":true}",
+        Some(_) => b",\"resumed\":false}",
+    });
 }
 
 fn json_text(out: &mut Vec<u8>, key: &[u8], text: &[u8]) {
@@ -126,6 +146,7 @@ fn json_text(out: &mut Vec<u8>, key: &[u8], text: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::Agreed;
     use std::net::Ipv4Addr;
 
     fn example() -> Record<'static> {
@@ -150,6 +171,7 @@ mod tests {
             path: "/blog",
             error: None,
             tunnel: false,
+            tls: None,
         }
     }
 
@@ -217,13 +239,30 @@ mod tests {
         check(
             example(),
             LogFormat::Json,
-            r#"{"time":"1994-11-06T08:49:37.045Z","client":"192.0.2.7","host":"blog.example.com","method":"GET","target":"/blog/?page=2","version":"HTTP/1.1","status":200,"bytes_in":0,"bytes_out":5120,"total_us":1234,"connect_us":99,"first_byte_us":1000001,"retries":0,"upstream":"127.0.0.1:2368","site":"blog.example.com","path":"/blog","referer":null,"user_agent":"curl/8.5","error":null,"tunnel":false}"#,
+            r#"{"time":"1994-11-06T08:49:37.045Z","client":"192.0.2.7","host":"blog.example.com","method":"GET","target":"/blog/?page=2","version":"HTTP/1.1","status":200,"bytes_in":0,"bytes_out":5120,"total_us":1234,"connect_us":99,"first_byte_us":1000001,"retries":0,"upstream":"127.0.0.1:2368","site":"blog.example.com","path":"/blog","referer":null,"user_agent":"curl/8.5","error":null,"tunnel":false,"tls":null,"cipher":null,"sni":null,"resumed":null}"#,
         );
         let keys = |record: &Record<'_>| match serde_json::from_str(&line(record, LogFormat::Json)).unwrap() {
             serde_json::Value::Object(object) => object.into_iter().map(|(key, _)| key).collect::<Vec<_>>(),
             other => panic!("not an object: {other}"),
         };
         assert_eq!(keys(&example()), keys(&unreadable()));
+    }
+
+    #[test]
+    fn tls_is_told_where_it_was_spoken() {
+        let agreed = Agreed {
+            version: "TLSv1.3",
+            cipher: "TLS13_AES_128_GCM_SHA256",
+            resumed: true,
+            server_name: Some("blog.example.com".into()),
+            client_subject: None,
+        };
+        let record = Record { tls: Some(&agreed), ..example() };
+        let text = line(&record, LogFormat::Combined);
+        assert!(text.ends_with(" tls=TLSv1.3/TLS13_AES_128_GCM_SHA256/resumed sni=blog.example.com\n"), "{text}");
+        let value: serde_json::Value = serde_json::from_str(&line(&record, LogFormat::Json)).unwrap();
+        let got = ["tls", "cipher", "sni", "resumed"].map(|key| value[key].to_string());
+        assert_eq!(got, ["\"TLSv1.3\"", "\"TLS13_AES_128_GCM_SHA256\"", "\"blog.example.com\"", "true"]);
     }
 
     #[test]

@@ -212,6 +212,7 @@ mod tests {
             path: "",
             error: None,
             tunnel: false,
+            tls: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What one line of the access log says about one exchange.
 
+use crate::tls::Agreed;
 use std::net::IpAddr;
 
 /// One exchange, at its end. Borrowed from whoever served it; byte strings are as the peer sent them, unchecked.
@@ -11,7 +12,7 @@ pub struct Record<'a> {
     pub client: IpAddr,
     /// `Host` or the authority of the target; empty where there was none.
     pub host: &'a [u8],
-    /// As received; empty where no request line could be read.
+    /// As received; empty where no request line could be read. `TCP` and `TLS` for connections that are passed on.
     pub method: &'a [u8],
     /// As received, query included.
     pub target: &'a [u8],
@@ -45,4 +46,6 @@ pub struct Record<'a> {
     pub error: Option<&'static str>,
     /// The exchange became a tunnel (WebSocket and other upgrades).
     pub tunnel: bool,
+    /// What the handshake of the client's connection came to; `None` without TLS.
+    pub tls: Option<&'a Agreed>,
 }

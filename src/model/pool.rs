@@ -52,6 +52,13 @@ pub struct Server {
     pub tls: Option<UpstreamTls>,
 }
 
+impl Server {
+    /// A server of which nothing else is known.
+    pub fn at(address: ServerAddress) -> Server {
+        Server { address, weight: 1, backup: false, max_connections: None, tls: None }
+    }
+}
+
 /// Where a server is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ServerAddress {

@@ -2,6 +2,7 @@
 //! safe. These decisions are made here and nowhere else.
 
 use ringferry_parser::h1::{HeadError, chunked::ChunkError};
+use ringferry_parser::tls::HelloError;
 use std::fmt;
 
 /// Why an exchange failed.
@@ -66,6 +67,18 @@ pub enum Cause {
     Trailers(HeadError),
     /// A request body larger than the route takes.
     BodyTooLarge,
+    /// The handshake of TLS failed.
+    Handshake,
+    /// A certificate that nobody vouches for, or that is for another name.
+    BadCertificate,
+    /// Plain HTTP where TLS is spoken.
+    PlainOnTls,
+    /// No site has the name that a TLS client asks for.
+    UnknownName,
+    /// A ClientHello that cannot be understood.
+    Hello(HelloError),
+    /// No PROXY header, or a bad one, where one has to be.
+    ProxyHeader,
     /// No site answers for the host.
     UnknownHost,
     /// The site has no route for the path.
@@ -129,6 +142,10 @@ impl Error {
         }
         Some(match (self.side, self.cause) {
             (S::Downstream, C::Closed | C::Truncated | C::Io) => return None,
+            // There is nobody to talk HTTP to.
+            (S::Downstream, C::Handshake | C::BadCertificate | C::UnknownName | C::Hello(_) | C::ProxyHeader) => {
+                return None;
+            }
             (S::Downstream, C::TimedOut) => 408,
             (S::Downstream, C::Head(error)) => status_of_head(error),
             (_, C::BodyTooLarge) => 413,
@@ -172,6 +189,12 @@ impl Error {
             (_, Cause::Head(error) | Cause::Trailers(error)) => error.label(),
             (_, Cause::Chunk(error)) => error.label(),
             (_, Cause::BodyTooLarge) => "body too large",
+            (_, Cause::Handshake) => "TLS handshake failed",
+            (_, Cause::BadCertificate) => "certificate not trusted",
+            (_, Cause::PlainOnTls) => "plain HTTP to a TLS port",
+            (_, Cause::UnknownName) => "unknown server name",
+            (_, Cause::Hello(error)) => error.label(),
+            (_, Cause::ProxyHeader) => "bad PROXY header",
             (_, Cause::UnknownHost) => "unknown host",
             (_, Cause::NoRoute) => "no route",
             (_, Cause::AmbiguousPath) => "ambiguous path",

@@ -2,11 +2,10 @@
 
 use super::error::RelayError;
 use super::framer::{Chunks, Framer, JOIN_BYTES_MAX};
-use super::inbox::Inbox;
 use super::patience::while_taken;
 use super::splice::{Ended, splice};
 use crate::proto::error::Cause;
-use crate::wire::{Intake, Outlet};
+use crate::wire::{Inbox, Intake, Outlet};
 use ringferry_runtime::net::{Mode, Pipe, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed};
 use ringferry_runtime::{Chunk, Group, Handle};

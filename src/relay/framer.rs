@@ -3,9 +3,9 @@
 //! What can be passed on as it is, is: a chunked body towards a peer that takes chunks goes through byte for byte,
 //! once its lines have been checked.
 
-use super::Inbox;
 use crate::proto::error::Cause;
 use crate::proto::headers::write_trailers;
+use crate::wire::Inbox;
 use ringferry_parser::h1::chunked::{CHUNK_END, ChunkedDecoder, LAST_CHUNK, Step, chunk_prefix};
 use ringferry_parser::h1::trailers::{self, TrailerSlots};
 use ringferry_parser::h1::{Parsed, RequestBody, ResponseBody};

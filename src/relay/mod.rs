@@ -5,7 +5,6 @@
 mod copy;
 mod error;
 mod framer;
-mod inbox;
 mod patience;
 mod splice;
 mod tunnel;
@@ -13,6 +12,5 @@ mod tunnel;
 pub use copy::{Source, copy, give_back, send};
 pub use error::RelayError;
 pub use framer::{Chunks, Framer};
-pub use inbox::Inbox;
 pub use patience::while_taken;
 pub use tunnel::{Tunnel, tunnel};

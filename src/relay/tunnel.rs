@@ -2,10 +2,9 @@
 
 use super::copy::{quiet, send};
 use super::error::RelayError;
-use super::inbox::Inbox;
 use super::splice::{Moved, Turn, room, step};
 use crate::proto::error::Cause;
-use crate::wire::{Intake, Outlet, Received};
+use crate::wire::{Inbox, Intake, Outlet, Received};
 use ringferry_runtime::net::{Mode, Pipe, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed, Instant};
 use ringferry_runtime::{Group, Handle, join};
@@ -126,17 +125,17 @@ impl Way<'_> {
             let chunks = [Some(inbox.take(count, self.handle)), None, None];
             send(chunks, self.to, &mut self.alarm, self.idle, self.handle).await?;
             self.passed(count);
-            if flow == Flow::Bulk {
-                if let Some(sink) = self.to.as_plain().filter(|_| self.intake.is_plain()) {
-                    if !quiet(&mut inbox, &mut self.intake, self.handle).await {
-                        continue;
+            if flow == Flow::Bulk
+                && let Some(sink) = self.to.as_plain().filter(|_| self.intake.is_plain())
+            {
+                if !quiet(&mut inbox, &mut self.intake, self.handle).await {
+                    continue;
+                }
+                if let Some(pipe) = Pipe::new(self.handle) {
+                    if self.splice(pipe, sink).await? {
+                        return self.end().await;
                     }
-                    if let Some(pipe) = Pipe::new(self.handle) {
-                        if self.splice(pipe, sink).await? {
-                            return self.end().await;
-                        }
-                        flow = Flow::Large;
-                    }
+                    flow = Flow::Large;
                 }
             }
             self.intake.set_mode(flow.mode());

@@ -75,6 +75,11 @@ impl Table {
         Ok(Found { site, route: route.ok_or(NoRoute::Path)? })
     }
 
+    /// The site of `listener` that answers for `host`, spelt as for [`find`](Table::find).
+    pub fn site(&self, listener: ListenerId, host: &str) -> Option<SiteId> {
+        self.sites(listener, host).next()
+    }
+
     /// The sites of `listener` that answer for `host`, the most specific first.
     pub(super) fn sites<'a>(&'a self, listener: ListenerId, host: &'a str) -> impl Iterator<Item = SiteId> + 'a {
         self.hosts[listener.index()].matches(host)

@@ -8,8 +8,10 @@ pub(super) enum After {
     Keep,
     /// It ends, once the client has read what was sent.
     Linger,
-    /// It ends at once: the client is gone, or must see that the response is not whole.
+    /// It ends at once.
     Close,
+    /// It ends at once: the client is gone, or must see that the response is not whole.
+    Cut,
     /// It has become a tunnel.
     Tunnel(Box<Joined>),
 }

@@ -1,13 +1,18 @@
 //! The client's side of a connection.
 
 use super::context::Context;
+use crate::limit::Ticket;
+use crate::model::SiteId;
 use crate::proto::error::{Cause, Error, Stage};
 use crate::proto::headers::AddressText;
-use crate::relay::{Inbox, give_back, while_taken};
-use crate::wire::{Intake, Outlet, Sending};
+use crate::relay::{give_back, while_taken};
+use crate::tls::PolicyId;
+use crate::wire::{Inbox, Intake, Outlet, Sending};
+use ringferry_parser::proxy_protocol::Addresses;
 use ringferry_runtime::Group;
 use ringferry_runtime::net::{Mode, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed, Instant};
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -23,10 +28,49 @@ pub(super) struct Client {
     pub(super) address: IpAddr,
     /// [`Bound::key`](crate::snapshot::Bound::key) of the listener that it came through.
     pub(super) listener: u64,
+    /// Whom a proxy in front speaks for.
+    pub(super) proxied: Option<Box<Proxied>>,
+    /// What the handshake of TLS was made for.
+    pub(super) shaken: Option<Box<Shaken>>,
     /// Its last request had a large body: the next one will, too.
     pub(super) bulky: bool,
     /// The last answer, if it was small and is still on its way: the exchange has ended without it.
     pub(super) answer: Option<Sending>,
+}
+
+/// A client that a proxy in front speaks for.
+pub(super) struct Proxied {
+    cx: Rc<Context>,
+    addresses: Addresses,
+    /// Counts as one of that client's connections.
+    ticket: Option<Ticket>,
+}
+
+impl Proxied {
+    pub(super) fn new(cx: &Rc<Context>, addresses: Addresses, ticket: Ticket) -> Proxied {
+        Proxied { cx: cx.clone(), addresses, ticket: Some(ticket) }
+    }
+}
+
+impl Drop for Proxied {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.cx.clients.leave(ticket);
+        }
+    }
+}
+
+/// A handshake: which clients it was made for, and a site that it has been found good for.
+pub(super) struct Shaken {
+    pub(super) policy: PolicyId,
+    /// Generation of the snapshot, and number of the site.
+    pub(super) good_for: Cell<Option<(u64, SiteId)>>,
+}
+
+impl Shaken {
+    pub(super) fn new(policy: PolicyId) -> Shaken {
+        Shaken { policy, good_for: Cell::new(None) }
+    }
 }
 
 impl Client {
@@ -34,7 +78,27 @@ impl Client {
         let intake = Intake::plain(stream.receiver(Mode::Stream));
         let outlet = Outlet::plain(stream);
         let alarm = Alarm::new(&cx.handle);
-        Client { outlet, intake, inbox: Inbox::Empty, alarm, address, listener, bulky: false, answer: None }
+        Client {
+            outlet,
+            intake,
+            inbox: Inbox::Empty,
+            alarm,
+            address,
+            listener,
+            proxied: None,
+            shaken: None,
+            bulky: false,
+            answer: None,
+        }
+    }
+
+    /// The two ends of the connection, as a server behind us should see them.
+    pub(super) fn ends(&self) -> Option<Addresses> {
+        let stream = self.outlet.stream();
+        self.proxied
+            .as_ref()
+            .map(|proxied| proxied.addresses)
+            .or_else(|| Some(Addresses { source: stream.peer()?, destination: stream.local()? }))
     }
 
     /// The peer's address as text.

@@ -4,6 +4,8 @@ use super::after::After;
 use super::client::Client;
 use super::context::Context;
 use super::exchange::exchange;
+use super::opening::{Begun, begin};
+use crate::model::Protocol;
 use ringferry_runtime::net::Stream;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -19,21 +21,34 @@ pub fn serve<O: 'static>(
     open: O,
 ) -> impl Future<Output = ()> + 'static {
     let mut client = Client::new(&cx, stream, address, listener);
+    let begins_otherwise = cx.view_for(listener).is_none_or(|(view, id, _)| {
+        let listener = &view.snapshot.config.listeners[id.index()];
+        listener.protocol != Protocol::Http || listener.proxy_protocol.is_some()
+    });
     async move {
         let _open = &open;
+        if begins_otherwise {
+            match Box::pin(begin(&cx, &mut client)).await {
+                Begun::Requests => {}
+                Begun::Raw(raw) => return Box::pin(raw.run(&cx, client)).await,
+                Begun::Linger => return Box::pin(client.linger(&cx)).await,
+                Begun::Close => return,
+            }
+        }
         let mut is_fresh = true;
         loop {
             let has_more = client.wait(&cx, is_fresh).await;
             let is_answered = client.answer.is_none() || Box::pin(client.answered(&cx)).await;
             if !has_more || !is_answered {
-                return;
+                return client.outlet.farewell();
             }
             is_fresh = false;
             // Boxed, all of them: they are large, and an idle connection must not be.
             match cx.handle.recycle(exchange(&cx, &mut client)).await {
                 After::Keep => {}
                 After::Linger => return Box::pin(client.linger(&cx)).await,
-                After::Close => return,
+                After::Close => return client.outlet.farewell(),
+                After::Cut => return,
                 After::Tunnel(tunnel) => return Box::pin(tunnel.run(&cx, client)).await,
             }
         }

@@ -18,7 +18,7 @@ use std::task::Poll;
 
 /// Serves the request whose first bytes are in the client's inbox.
 pub(super) async fn exchange(cx: &Rc<Context>, client: &mut Client) -> After {
-    let mut meter = Meter::begin(cx, client.address);
+    let mut meter = Meter::begin(cx, client);
     let (deadline, bytes_max) = {
         let view = cx.view();
         let config = &view.snapshot.config;
@@ -94,14 +94,14 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Recycled<Plan>, mu
             Err(Failed { error, .. }) => {
                 meter.error = Some(error);
                 Meter::finish(meter);
-                return After::Close;
+                return After::Cut;
             }
         }
     }
 }
 
 /// Runs `obtaining` to its end, or until the client resets its connection, if that is `watched`.
-async fn while_there<T>(
+pub(super) async fn while_there<T>(
     client: &mut Client,
     watched: bool,
     mut obtaining: impl Future<Output = Result<T, Error>> + Unpin,

@@ -44,7 +44,7 @@ pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, 
             meter.error = Some(*error);
             let Some(status) = error.status() else {
                 Meter::finish(meter);
-                return After::Close;
+                return After::Cut;
             };
             meter.status = status;
             meter.bytes_out = match status {
@@ -56,7 +56,7 @@ pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, 
     let sent = send(cx, client, out).await;
     Meter::finish(meter);
     match (sent, keep_alive) {
-        (false, _) => After::Close,
+        (false, _) => After::Cut,
         (true, true) => After::Keep,
         (true, false) => After::Linger,
     }

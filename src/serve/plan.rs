@@ -3,12 +3,13 @@
 use super::client::Client;
 use super::context::{Context, View};
 use crate::balance::key_hash;
-use crate::model::{Action, Balance, HashKey, ListenerId, PoolId, Redirect, Route};
+use crate::model::{Action, Balance, HashKey, ListenerId, PoolId, Protocol, Redirect, Route, SiteId, SiteTls};
 use crate::proto::error::{Cause, Error, Stage};
 use crate::proto::h1::keeps_alive;
 use crate::proto::headers::{RequestCx, client_address, offered_protocols, seen_before, write_request};
 use crate::proto::page::accepts_html;
 use crate::route::{Found, NoRoute};
+use crate::snapshot::Snapshot;
 use ringferry_parser::h1::{
     FieldSlots, Fields, HeadLimits, Known, Method, Parsed, RequestBody, RequestHead, Target, Version, request,
 };
@@ -90,6 +91,8 @@ pub(super) struct Plan {
     /// See [`Facts`].
     pub(super) has_body: bool,
     pub(super) stays: bool,
+    /// The client's connection is encrypted.
+    pub(super) secure: bool,
 }
 
 impl Plan {
@@ -112,6 +115,16 @@ impl Facts {
         let index = which as usize;
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         &self.text[start as usize..self.ends[index] as usize]
+    }
+
+    /// Of a connection that is no exchange: what it is, the name that was asked for, and where it goes.
+    pub(super) fn named(kind: &str, host: &str, place: &str) -> Facts {
+        let mut facts = Facts::default();
+        for (part, end) in [kind, host, place, "", ""].into_iter().zip(&mut facts.ends) {
+            facts.text.extend_from_slice(part.as_bytes());
+            *end = facts.text.len() as u32;
+        }
+        facts
     }
 
     /// Of a request that could not be read: what follows it cannot be, either.
@@ -166,7 +179,10 @@ pub(super) fn decide(cx: &Context, client: &mut Client, facts: &mut Facts) -> De
     let trusted = &view.snapshot.config.trusted_proxies;
     facts.client = Some(client_address(client.address, &head.fields, trusted));
     let decision = match route(&view, listener, &head) {
-        Ok(found) => act(cx, client, view, found, &head, facts),
+        Ok(found) => match check_tls(&view, listener, client, found.site, &head) {
+            None => act(cx, client, view, found, &head, facts),
+            Some(reply) => Decision::Answer(reply),
+        },
         Err(cause) => Decision::Answer(Reply::Error(Error::downstream(Stage::Route, cause))),
     };
     client.inbox.consume(head_len, &cx.handle);
@@ -199,6 +215,61 @@ fn route(view: &View, listener: ListenerId, head: &RequestHead<'_, '_>) -> Resul
         NoRoute::Ambiguous => Cause::AmbiguousPath,
     })
 }
+
+/// Whether a request for `site` may come on this connection; if not, what it is answered.
+fn check_tls(
+    view: &View,
+    listener: ListenerId,
+    client: &Client,
+    site: SiteId,
+    head: &RequestHead<'_, '_>,
+) -> Option<Reply> {
+    let snapshot = &*view.snapshot;
+    let config = &snapshot.config;
+    let wrong = || Some(Reply::Error(Error::downstream(Stage::Route, Cause::UnknownHost)));
+    let Some(tls) = &config.sites[site.index()].tls else {
+        // A connection that was encrypted for another site.
+        return if client.shaken.is_some() { wrong() } else { None };
+    };
+    let Some(shaken) = &client.shaken else {
+        // Whoever ended TLS in front of us says so; else it is to be spoken.
+        let is_trusted = config.trusted_proxies.iter().any(|set| set.contains(client.address));
+        let came_by_tls = head.fields.all(Known::XForwardedProto).next().is_some_and(|proto| proto == b"https");
+        return match (is_trusted && came_by_tls, tls) {
+            (true, SiteTls::Terminate(_)) => None,
+            (true, SiteTls::Passthrough) => wrong(),
+            (false, _) => Some(to_https(snapshot, site, head)),
+        };
+    };
+    if shaken.good_for.get() == Some((snapshot.generation, site)) {
+        return None;
+    }
+    let asked = client.outlet.tls().and_then(|tls| tls.agreed.server_name.as_deref()).unwrap_or_default();
+    let for_site = snapshot.table.site(listener, asked);
+    if for_site.is_some_and(|asked| snapshot.tls.may_serve(listener, site, asked, shaken.policy)) {
+        shaken.good_for.set(Some((snapshot.generation, site)));
+        return None;
+    }
+    wrong()
+}
+
+/// The same address by TLS, at the port where the site is served so.
+fn to_https(snapshot: &Snapshot, site: SiteId, head: &RequestHead<'_, '_>) -> Reply {
+    let ports = snapshot.config.sites[site.index()].listeners.iter().filter_map(|id| {
+        let is_tls = snapshot.config.listeners[id.index()].protocol == Protocol::Https;
+        is_tls.then(|| snapshot.listeners[id.index()].address.port())
+    });
+    let ports: Vec<u16> = ports.collect();
+    let host = head.host.map_or("", |authority| authority.host);
+    let to = match ports.first() {
+        Some(port) if !ports.contains(&HTTPS_PORT) => format!("https://{host}:{port}"),
+        _ => format!("https://{host}"),
+    };
+    let redirect = Redirect { to, keep_path: true, status: 308 };
+    Reply::Redirect(redirect, [head.target.path().to_owned(), head.target.query().unwrap_or_default().to_owned()])
+}
+
+const HTTPS_PORT: u16 = 443;
 
 /// What the route does with the request.
 fn act(
@@ -236,6 +307,7 @@ fn act(
         expects_continue: head.expect_continue && !offers,
         has_body: facts.has_body,
         stays: facts.stays,
+        secure: client.shaken.is_some(),
         view,
     };
     Decision::Forward(cx.handle.recycle(plan))
@@ -259,7 +331,8 @@ fn rewrite(
         peer: &peer,
         client: who.as_ref().unwrap_or(&peer),
         peer_is_trusted: config.trusted_proxies.iter().any(|set| set.contains(client.address)),
-        secure: false,
+        secure: client.shaken.is_some(),
+        client_subject: client.outlet.tls().and_then(|tls| tls.agreed.client_subject.as_deref()),
         default_host: "",
         strip_prefix: route.strip_prefix.then_some(&*route.path),
         request_id: id.as_ref().map(|id| &id[..]),

@@ -1,9 +1,11 @@
 //! What an exchange leaves behind: its line in the log and its place in the counters.
 
+use super::client::Client;
 use super::context::Context;
 use super::plan::{Facts, Place, Text};
 use crate::log::Record;
 use crate::proto::error::{Cause, Error, Side, Stage};
+use crate::tls::Agreed;
 use crate::upstream::Server;
 use ringferry_parser::h1::Version;
 use ringferry_runtime::Recycled;
@@ -32,15 +34,17 @@ pub(super) struct Meter {
     pub(super) retries: u32,
     pub(super) error: Option<Error>,
     pub(super) tunnel: bool,
+    /// What the handshake of the client's connection came to.
+    tls: Option<Rc<Agreed>>,
 }
 
 impl Meter {
     /// Boxed, since it is handed from one step of the exchange to the next.
-    pub(super) fn begin(cx: &Rc<Context>, peer: IpAddr) -> Recycled<Meter> {
+    pub(super) fn begin(cx: &Rc<Context>, client: &Client) -> Recycled<Meter> {
         cx.stats.exchanges.add(1);
         cx.handle.recycle(Meter {
             cx: cx.clone(),
-            peer,
+            peer: client.address,
             facts: Facts::default(),
             is_finished: false,
             began: cx.handle.now(),
@@ -54,6 +58,7 @@ impl Meter {
             retries: 0,
             error: None,
             tunnel: false,
+            tls: client.outlet.tls().map(|tls| tls.agreed.clone()),
         })
     }
 
@@ -105,6 +110,7 @@ impl Meter {
             path,
             error: self.error.map(|error| error.label()),
             tunnel: self.tunnel,
+            tls: self.tls.as_deref(),
         };
         cx.record(&record);
     }

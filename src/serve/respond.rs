@@ -70,6 +70,7 @@ pub(super) fn respond(
         // Of no use without a prefix.
         host: if route.strip_prefix { str::from_utf8(facts.text(Text::Host)).unwrap_or_default() } else { "" },
         via: config.via,
+        hsts: if plan.secure { plan.view.snapshot.tls.hsts(plan.route.site) } else { None },
     };
     let mut out = cx.handle.take_bytes();
     let response = if head.status == 101 {

@@ -9,7 +9,7 @@ use super::respond::{Final, Response, respond};
 use super::tunnel::Joined;
 use crate::proto::error::{Cause, Error, Side, Stage};
 use crate::proto::h1::INTERIMS_MAX;
-use crate::relay::{Framer, RelayError, Source, copy, send};
+use crate::relay::{Framer, RelayError, Source, copy, give_back, send};
 use crate::snapshot::SnapshotPool;
 use crate::upstream::{Connection, Upstream};
 use crate::wire::{Intake, Outlet, Sending};
@@ -123,7 +123,13 @@ async fn head_only(
     meter: &mut Meter,
 ) -> (Result<Down, Error>, Upload) {
     let Client { outlet, intake, answer, .. } = client;
-    let mut sending = plan.head.take().map(|head| connection.outlet.send_whole(head));
+    let mut sending = plan.head.take().map(|head| {
+        // What is encrypted does not come back as it was.
+        if connection.outlet.tls().is_some() {
+            plan.head.set(Some(head.clone()));
+        }
+        connection.outlet.send_whole(head)
+    });
     let mut sent = Upload::Failed;
     // Nothing waits for the send: it has ended when the response comes, and looking at it only then saves a wake.
     let mut is_first = true;
@@ -137,8 +143,9 @@ async fn head_only(
             sending = None;
             sent = if result.is_ok() { Upload::Ended } else { Upload::Failed };
             // For another try, and to tell whether a switch of protocols was asked for.
-            if let Chunk::Bytes(head, _) = head {
-                plan.head.set(Some(head));
+            match head {
+                Chunk::Bytes(head, _) if !plan.can_be_sent() => plan.head.set(Some(head)),
+                sent => give_back(sent, &cx.handle),
             }
         }
         match down.as_mut().poll(task) {

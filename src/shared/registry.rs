@@ -1,7 +1,8 @@
 //! Which servers exist. Used by the control plane alone, when it builds a snapshot.
 
 use super::{ServerCell, ServerKey, Waiters};
-use crate::model::ServerAddress;
+use crate::limit::Gate;
+use crate::model::Server;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
@@ -12,12 +13,13 @@ use std::sync::{Arc, Weak};
 pub struct Registry {
     servers: HashMap<ServerKey, Weak<ServerCell>>,
     waiters: HashMap<String, Weak<Waiters>>,
+    gates: HashMap<String, Weak<Gate>>,
 }
 
 impl Registry {
     /// The cell of a server, the one in use if there is one. All servers of a pool share its waiters.
-    pub fn server(&mut self, pool: &str, address: &ServerAddress) -> Arc<ServerCell> {
-        let key = ServerKey { pool: pool.to_owned(), address: address.clone() };
+    pub fn server(&mut self, pool: &str, server: &Server) -> Arc<ServerCell> {
+        let key = ServerKey { pool: pool.to_owned(), address: server.address.clone(), tls: server.tls.clone() };
         if let Some(cell) = self.servers.get(&key).and_then(Weak::upgrade) {
             return cell;
         }
@@ -36,19 +38,32 @@ impl Registry {
         waiters
     }
 
+    /// How many connections a stream has.
+    pub fn gate(&mut self, stream: &str) -> Arc<Gate> {
+        if let Some(gate) = self.gates.get(stream).and_then(Weak::upgrade) {
+            return gate;
+        }
+        let gate = Arc::new(Gate::default());
+        self.gates.insert(stream.to_owned(), Arc::downgrade(&gate));
+        gate
+    }
+
     /// Forgets what nobody uses; worth calling after each reload.
     pub fn sweep(&mut self) {
         self.servers.retain(|_, cell| cell.strong_count() > 0);
         self.waiters.retain(|_, waiters| waiters.strong_count() > 0);
+        self.gates.retain(|_, gate| gate.strong_count() > 0);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ServerAddress;
 
-    fn address(port: u16) -> ServerAddress {
-        ServerAddress::Name { host: "app".into(), port }
+    fn address(port: u16) -> Server {
+        let address = ServerAddress::Name { host: "app".into(), port };
+        Server::at(address)
     }
 
     #[test]

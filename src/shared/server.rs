@@ -2,7 +2,7 @@
 
 use super::Waiters;
 use crate::health;
-use crate::model::ServerAddress;
+use crate::model::{ServerAddress, UpstreamTls};
 use arc_swap::{ArcSwap, Guard};
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,6 +19,8 @@ pub struct ServerKey {
     pub pool: String,
     /// Where it is, as configured.
     pub address: ServerAddress,
+    /// How it is reached: kept connections are of one kind.
+    pub tls: Option<UpstreamTls>,
 }
 
 /// Where to connect to reach a server, now.
@@ -164,7 +166,7 @@ mod tests {
     use std::thread;
 
     fn cell(address: ServerAddress) -> ServerCell {
-        ServerCell::new(ServerKey { pool: "pool".into(), address }, Arc::default())
+        ServerCell::new(ServerKey { pool: "pool".into(), address, tls: None }, Arc::default())
     }
 
     fn by_ip() -> ServerCell {

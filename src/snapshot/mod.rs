@@ -3,8 +3,13 @@
 //! It knows no sockets' life and no runtime: listening sockets are made by `app` and only carried here, so that they
 //! stay open exactly as long as a snapshot needs them.
 
+mod tls;
+
+pub use tls::{Clients, Material, Reach, Tls};
+
 use crate::health::Policy;
-use crate::model::{Config, ListenerId, PoolId};
+use crate::limit::Gate;
+use crate::model::{Config, ListenerId, PoolId, Stream};
 use crate::route::Table;
 use crate::shared::{Registry, ServerCell, Waiters};
 use std::net::SocketAddr;
@@ -20,10 +25,14 @@ pub struct Snapshot {
     pub config: Config,
     /// Hosts and paths, compiled.
     pub table: Table,
+    /// How its sites end TLS.
+    pub tls: Tls,
     /// The pools of `config`, with the state of their servers.
     pub pools: Vec<SnapshotPool>,
     /// The listeners of `config`, with their sockets.
     pub listeners: Vec<Arc<Bound>>,
+    /// How many connections each stream of `config` has.
+    pub gates: Vec<Arc<Gate>>,
     /// Our name in `CDN-Loop`, of this process alone.
     pub instance: Arc<str>,
 }
@@ -33,6 +42,8 @@ pub struct Snapshot {
 pub struct SnapshotPool {
     /// The servers of the pool, in order.
     pub servers: Vec<Arc<ServerCell>>,
+    /// How they are reached, in the same order.
+    pub reach: Vec<Reach>,
     /// Requests that wait for one of them.
     pub waiters: Arc<Waiters>,
     /// When a server is ejected, and for how long.
@@ -52,18 +63,27 @@ pub struct Bound {
     pub sockets: Vec<OwnedFd>,
 }
 
+impl Bound {
+    /// The address in use, with what is spoken there.
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.listener.protocol.scheme(), self.address)
+    }
+}
+
 impl Snapshot {
     /// Joins a configuration with the state that outlives it.
     pub fn new(
         generation: u64,
         config: Config,
         listeners: Vec<Arc<Bound>>,
+        tls: Tls,
         instance: Arc<str>,
         registry: &mut Registry,
     ) -> Snapshot {
         debug_assert_eq!(config.listeners.len(), listeners.len());
         let pools = config.pools.iter().map(|pool| SnapshotPool {
-            servers: pool.servers.iter().map(|server| registry.server(&pool.name, &server.address)).collect(),
+            servers: pool.servers.iter().map(|server| registry.server(&pool.name, server)).collect(),
+            reach: pool.servers.iter().map(|server| tls.reach(server)).collect(),
             waiters: registry.waiters(&pool.name),
             policy: Policy {
                 eject_after: pool.eject_after,
@@ -72,12 +92,18 @@ impl Snapshot {
             },
         });
         let pools = pools.collect();
-        Snapshot { generation, table: Table::build(&config), pools, config, listeners, instance }
+        let gates = config.streams.iter().map(|stream| registry.gate(&stream.name)).collect();
+        Snapshot { generation, table: Table::build(&config), tls, pools, gates, config, listeners, instance }
     }
 
     /// The listener with this key, if the configuration still has it.
     pub fn listener(&self, key: u64) -> Option<ListenerId> {
         self.listeners.iter().position(|bound| bound.key == key).map(|index| ListenerId(index as u32))
+    }
+
+    /// What is passed on from a listener as it is, and its connections.
+    pub fn stream(&self, listener: ListenerId) -> Option<(&Stream, &Arc<Gate>)> {
+        self.config.streams.iter().zip(&self.gates).find(|(stream, _)| stream.listeners.contains(&listener))
     }
 
     /// The pool of an id, as configured and as it is.

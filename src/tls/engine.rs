@@ -31,6 +31,8 @@ pub struct Agreed {
     pub cipher: &'static str,
     /// An earlier session went on.
     pub resumed: bool,
+    /// The name that the client asked for, as routing compares it; filled in by who has read it.
+    pub server_name: Option<Box<str>>,
     /// Who the client is, by its certificate: see [`subject`](super::subject).
     pub client_subject: Option<Box<str>>,
 }
@@ -90,6 +92,7 @@ impl Engine {
             version: if state.protocol_version() == Some(ProtocolVersion::TLSv1_3) { "TLSv1.3" } else { "TLSv1.2" },
             cipher: state.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown"),
             resumed: state.handshake_kind() == Some(HandshakeKind::Resumed),
+            server_name: None,
             client_subject: subject.map(String::into).filter(|_| matches!(self.side, Side::Server(_))),
         }
     }

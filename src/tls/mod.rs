@@ -7,6 +7,7 @@
 //! keeps one pair from being used, or tells what clients will hold against it, and never touches other sites.
 
 mod authority;
+mod client;
 mod engine;
 mod facts;
 mod folder;
@@ -25,6 +26,7 @@ mod tests;
 mod tickets;
 
 pub use authority::{Authority, CLOCK_FLOOR_S};
+pub use client::{Trusted, client_config, roots};
 pub use engine::{Agreed, Engine, RECORD_BYTES, sealed_len};
 pub use facts::subject;
 pub use leaves::Leaves;

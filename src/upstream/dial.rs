@@ -2,9 +2,10 @@
 
 use super::idle::Connection;
 use crate::proto::error::{Cause, Error, Stage};
-use crate::relay::Inbox;
 use crate::shared::{Resolution, ServerCell};
-use crate::wire::{Intake, Outlet};
+use crate::snapshot::Reach;
+use crate::tls::Engine;
+use crate::wire::{Inbox, Intake, Outlet, ShakeError, shake};
 use ringferry_runtime::net::{Mode, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed};
 use ringferry_runtime::{Group, Handle};
@@ -16,8 +17,13 @@ use std::time::Duration;
 /// Addresses of a name that one attempt tries.
 const ADDRESSES_MAX: usize = 3;
 
-/// Connects to `server` within `timeout`, over all of its addresses.
-pub(super) async fn dial(server: &ServerCell, timeout: Duration, handle: &Handle) -> Result<Box<Connection>, Error> {
+/// Connects to `server` within `timeout`, over all of its addresses, and makes the handshake where it is reached by TLS.
+pub(super) async fn dial(
+    server: &ServerCell,
+    reach: &Reach,
+    timeout: Duration,
+    handle: &Handle,
+) -> Result<Box<Connection>, Error> {
     let mut alarm = Alarm::new(handle);
     alarm.set(timeout);
     let resolution = Resolution::clone(&server.resolution());
@@ -31,10 +37,32 @@ pub(super) async fn dial(server: &ServerCell, timeout: Duration, handle: &Handle
         Ok(Err(error)) => return Err(failed(cause(&error))),
         Err(Elapsed) => return Err(failed(Cause::TimedOut)),
     };
-    // The request is sent at its own pace: the server's time to answer begins once it has all of it.
-    alarm.clear();
     let intake = Intake::plain(stream.receiver(Mode::Once(Group::Head)));
-    Ok(Box::new(Connection { outlet: Outlet::plain(stream), intake, inbox: Inbox::Empty, alarm, bulky: false }))
+    let outlet = Outlet::plain(stream);
+    let mut connection = Box::new(Connection { outlet, intake, inbox: Inbox::Empty, alarm, bulky: false });
+    if !matches!(reach, Reach::Plain) {
+        Box::pin(secure(&mut connection, reach, handle)).await.map_err(failed)?;
+    }
+    // The request is sent at its own pace: the server's time to answer begins once it has all of it.
+    connection.alarm.clear();
+    Ok(connection)
+}
+
+/// Makes the handshake, in what is left of the time to connect.
+async fn secure(connection: &mut Connection, reach: &Reach, handle: &Handle) -> Result<(), Cause> {
+    let Reach::Tls(config, name) = reach else { return Err(Cause::Handshake) };
+    let engine = Engine::client(config.clone(), name.clone()).map_err(|_| Cause::Handshake)?;
+    let Connection { outlet, intake, inbox, alarm, .. } = connection;
+    match alarm.guard(pin!(shake(outlet, intake, engine, &[], None))).await {
+        Ok(Ok(plain)) if plain.is_empty() => handle.give_bytes(plain),
+        // It speaks before it is asked; whoever waits for an answer will see.
+        Ok(Ok(plain)) => *inbox = Inbox::Bytes(plain, 0),
+        Ok(Err(ShakeError::Tls(rustls::Error::InvalidCertificate(_)))) => return Err(Cause::BadCertificate),
+        Ok(Err(ShakeError::Tls(_))) => return Err(Cause::Handshake),
+        Ok(Err(ShakeError::Io(_))) => return Err(Cause::Io),
+        Err(Elapsed) => return Err(Cause::TimedOut),
+    }
+    Ok(())
 }
 
 /// The first of the addresses that answers.

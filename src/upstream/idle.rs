@@ -3,9 +3,8 @@
 //! A connection that waits here has a receive armed: if the server closes it, or says something that nobody asked for,
 //! the receive completes and the connection is not used again. That is the probe before reuse, and it costs no call.
 
-use crate::relay::Inbox;
 use crate::shared::CoreStats;
-use crate::wire::{Intake, Outlet};
+use crate::wire::{Inbox, Intake, Outlet};
 use ringferry_runtime::Group;
 use ringferry_runtime::net::Mode;
 use ringferry_runtime::time::{Alarm, Instant};

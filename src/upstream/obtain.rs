@@ -174,7 +174,7 @@ impl Obtain<'_> {
 
     async fn connect(&self, index: usize, mut attempt: Attempt) -> Result<Upstream, Error> {
         let began = self.handle.now();
-        match dial(&attempt.server, self.connect_timeout, self.handle).await {
+        match dial(&attempt.server, &self.state.reach[index], self.connect_timeout, self.handle).await {
             Ok(connection) => {
                 // Others need not wait until this request is answered.
                 if attempt.is_early {

@@ -52,12 +52,13 @@ impl Intake {
         Intake { receiver, secure: None }
     }
 
-    pub(super) fn secure(receiver: Receiver, through: Rc<Through>) -> Intake {
-        Intake { receiver, secure: Some(through) }
+    /// What comes in is encrypted from here on.
+    pub(super) fn secure(&mut self, through: Rc<Through>) {
+        self.secure = Some(through);
     }
 
-    /// The receiver of a connection without TLS, before anything is known of it.
-    pub fn receiver(&mut self) -> &mut Receiver {
+    /// The receiver beneath.
+    pub(super) fn receiver(&mut self) -> &mut Receiver {
         &mut self.receiver
     }
 

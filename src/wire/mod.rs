@@ -3,11 +3,13 @@
 //! It moves the records of TLS and knows nothing of what is in them, nor of routes. The handshake is here; which
 //! certificates it is made with is decided in `tls`.
 
+mod inbox;
 mod intake;
 mod outlet;
 mod secure;
 mod shake;
 
+pub use inbox::Inbox;
 pub use intake::{Intake, Received};
 pub use outlet::{Outlet, Sending, SendingAll};
 pub use secure::Secure;

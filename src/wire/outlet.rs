@@ -40,8 +40,9 @@ impl Outlet {
         Outlet { stream, secure: None }
     }
 
-    pub(super) fn secure(stream: Stream, through: Rc<Through>) -> Outlet {
-        Outlet { stream, secure: Some(through) }
+    /// What goes out is encrypted from here on.
+    pub(super) fn secure(&mut self, through: Rc<Through>) {
+        self.secure = Some(through);
     }
 
     /// The connection beneath.

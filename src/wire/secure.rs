@@ -5,6 +5,7 @@ use ringferry_runtime::time::Instant;
 use ringferry_runtime::{Chunk, Handle, Lent};
 use rustls::Error;
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// An established TLS connection.
@@ -13,7 +14,7 @@ pub struct Secure {
     /// What receiving has given us to send: new keys that the peer asked for. It goes before our next bytes.
     owed: RefCell<Vec<u8>>,
     /// What the handshake came to.
-    pub agreed: Agreed,
+    pub agreed: Rc<Agreed>,
     /// How many bytes more go in small records, and when bytes last went.
     pace: Cell<(usize, Instant)>,
     is_closed: Cell<bool>,
@@ -28,8 +29,8 @@ const SMALL_BYTES: usize = 16 * 1024;
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Secure {
-    pub(super) fn new(engine: Engine) -> Secure {
-        let agreed = engine.agreed();
+    pub(super) fn new(engine: Engine, server_name: Option<Box<str>>) -> Secure {
+        let agreed = Rc::new(Agreed { server_name, ..engine.agreed() });
         Secure {
             engine: RefCell::new(engine),
             owed: RefCell::default(),

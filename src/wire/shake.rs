@@ -3,7 +3,6 @@
 use super::intake::Through;
 use super::{Intake, Outlet, Secure};
 use crate::tls::Engine;
-use ringferry_runtime::net::{Receiver, Stream};
 use std::io;
 use std::rc::Rc;
 
@@ -16,34 +15,33 @@ pub enum ShakeError {
     Io(io::Error),
 }
 
-/// Makes a TLS connection of a plain one. `first` is what has come on it already. Returns its two halves, and the
-/// application's bytes that came with the end of the handshake.
+/// Makes a TLS connection of the plain one that `outlet` and `intake` are. `first` is what has come on it already,
+/// `server_name` what a client asks for. Returns the application's bytes that came with the end of the handshake.
 pub async fn shake(
-    stream: Stream,
-    mut receiver: Receiver,
+    outlet: &mut Outlet,
+    intake: &mut Intake,
     mut engine: Engine,
     first: &[u8],
-) -> Result<(Outlet, Intake, Vec<u8>), ShakeError> {
-    let handle = stream.handle().clone();
-    let (mut plain, mut out) = (handle.take_bytes(), Vec::new());
+    server_name: Option<Box<str>>,
+) -> Result<Vec<u8>, ShakeError> {
+    let stream = outlet.stream().clone();
+    let (mut plain, mut out) = (stream.handle().take_bytes(), Vec::new());
     let mut understood = engine.receive(&mut first.to_vec(), &mut plain, &mut out);
     loop {
-        if !out.is_empty() {
-            let (sent, _) = stream.send_whole(std::mem::take(&mut out)).await;
-            // Of the two errors, the one that explains the other.
-            understood.map_err(ShakeError::Tls)?;
-            sent.map_err(ShakeError::Io)?;
-        } else {
-            understood.map_err(ShakeError::Tls)?;
-        }
+        // Sent even after an error, which it tells. Of the two errors, the first explains the other.
+        let sent = if out.is_empty() { Ok(()) } else { stream.send_whole(std::mem::take(&mut out)).await.0 };
+        understood.map_err(ShakeError::Tls)?;
+        sent.map_err(ShakeError::Io)?;
         if engine.is_established() {
             break;
         }
-        let Some(mut lent) = receiver.recv().await.map_err(ShakeError::Io)? else {
+        let Some(mut lent) = intake.receiver().recv().await.map_err(ShakeError::Io)? else {
             return Err(ShakeError::Io(io::ErrorKind::UnexpectedEof.into()));
         };
         understood = engine.receive(&mut lent, &mut plain, &mut out);
     }
-    let through = Rc::new(Through { stream: stream.clone(), secure: Secure::new(engine) });
-    Ok((Outlet::secure(stream, through.clone()), Intake::secure(receiver, through), plain))
+    let through = Rc::new(Through { stream, secure: Secure::new(engine, server_name) });
+    outlet.secure(through.clone());
+    intake.secure(through);
+    Ok(plain)
 }

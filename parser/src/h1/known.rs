@@ -36,6 +36,7 @@ pub enum Known {
     Upgrade,
     UserAgent,
     Via,
+    XClientCertSubject,
     XForwardedFor,
     XForwardedHost,
     XForwardedPort,
@@ -97,6 +98,7 @@ impl Known {
                 | Forwarded
                 | Host
                 | TransferEncoding
+                | XClientCertSubject
                 | XForwardedFor
                 | XForwardedHost
                 | XForwardedPort
@@ -161,6 +163,7 @@ const NAMES: &[(&str, Known)] = &[
     ("upgrade", Known::Upgrade),
     ("user-agent", Known::UserAgent),
     ("via", Known::Via),
+    ("x-client-cert-subject", Known::XClientCertSubject),
     ("x-forwarded-for", Known::XForwardedFor),
     ("x-forwarded-host", Known::XForwardedHost),
     ("x-forwarded-port", Known::XForwardedPort),

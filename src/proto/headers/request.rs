@@ -15,6 +15,8 @@ pub struct RequestCx<'a> {
     pub peer_is_trusted: bool,
     /// The client's connection is encrypted.
     pub secure: bool,
+    /// Whom the client's certificate names, where one was asked for.
+    pub client_subject: Option<&'a str>,
     /// `Host` for a request that has none.
     pub default_host: &'a str,
     /// The prefix to remove from the path, as in `model::Route::path`.
@@ -44,6 +46,9 @@ pub fn write_request(head: &RequestHead<'_, '_>, cx: &RequestCx<'_>, out: &mut V
         RequestBody::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }
     write_forwarding(&head.fields, host, cx, out);
+    if let Some(subject) = cx.client_subject {
+        write_field("X-Client-Cert-Subject", subject.as_bytes(), out);
+    }
     if let Some(id) = cx.request_id.filter(|_| !has_id) {
         write_field("X-Request-Id", id, out);
     }
@@ -86,6 +91,8 @@ fn write_end_to_end(head: &RequestHead<'_, '_>, cx: &RequestCx<'_>, out: &mut Ve
             | Known::XForwardedPrefix
             | Known::Forwarded
             | Known::XRealIp => continue,
+            // Nobody says so but the handshake, not even a trusted peer: it may have passed on what it was sent.
+            Known::XClientCertSubject => continue,
             Known::XForwardedPort | Known::XForwardedServer if !cx.peer_is_trusted => continue,
             Known::Disguised => continue,
             // An HTTP/1.0 client does not know what it asks for (RFC 9110 section 10.1.1).

@@ -20,6 +20,8 @@ pub struct ResponseCx<'a> {
     pub host: &'a str,
     /// Whether `Via` is added.
     pub via: bool,
+    /// `Strict-Transport-Security`, in the place of what the server says.
+    pub hsts: Option<&'a str>,
 }
 
 /// Writes the complete head of a final response, the blank line included.
@@ -31,6 +33,9 @@ pub fn write_response(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mu
     }
     if cx.via {
         write_via(head.version, out);
+    }
+    if let Some(hsts) = cx.hsts {
+        write_field(HSTS, hsts.as_bytes(), out);
     }
     match (cx.framing, head.content_length) {
         (ResponseBody::Length(length), _) => write_number(b"Content-Length: ", length, out),
@@ -90,6 +95,8 @@ fn write_end_to_end(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mut 
             (Known::ContentLength, _) => continue,
             (known, _) if known.is_hop_by_hop() => continue,
             _ if head.connection.nominates && is_nominated(&head.fields, field.name) => continue,
+            // Of several, browsers heed the first.
+            (Known::Other, _) if cx.hsts.is_some() && field.name.eq_ignore_ascii_case(HSTS) => continue,
             (Known::Location, Some(prefix)) => {
                 write_changed(field.name, out, |out| prefix::write_location(field.value, prefix, cx.host, out));
             }
@@ -107,6 +114,8 @@ fn write_end_to_end(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mut 
     }
     has_date
 }
+
+const HSTS: &str = "Strict-Transport-Security";
 
 fn write_changed(name: &str, out: &mut Vec<u8>, write_value: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(name.as_bytes());

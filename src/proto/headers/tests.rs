@@ -32,6 +32,7 @@ fn request_cx<'a>(peer: &'a AddressText, client: &'a AddressText) -> RequestCx<'
         client,
         peer_is_trusted: false,
         secure: false,
+        client_subject: None,
         default_host: "default.test",
         strip_prefix: None,
         request_id: None,
@@ -225,6 +226,7 @@ const CX: ResponseCx<'static> = ResponseCx {
     strip_prefix: None,
     host: "a.test",
     via: false,
+    hsts: None,
 };
 
 type Write = fn(&ResponseHead<'_, '_>, &ResponseCx<'_>, &mut Vec<u8>);

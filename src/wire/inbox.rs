@@ -1,6 +1,6 @@
 //! Bytes that were received and not yet used.
 
-use crate::wire::Received;
+use super::Received;
 use ringferry_runtime::{Chunk, Handle, Lent};
 
 /// At most one buffer of the ring; a head that does not fit it moves to memory of its own.

@@ -1,0 +1,147 @@
+//! A connection that is passed on as it is: TLS that is not ended here, and streams. Nothing is read but what chose the
+//! way.
+
+use super::client::Client;
+use super::context::{Context, View};
+use super::exchange::while_there;
+use super::plan::{Facts, Place};
+use super::record::Meter;
+use crate::balance::key_hash;
+use crate::limit::Gate;
+use crate::model::{Action, Balance, HashKey, PoolId, ProxyVersion, SiteId, Stream};
+use crate::proto::error::{Cause, Error, Side, Stage};
+use crate::relay::{RelayError, Tunnel, tunnel};
+use crate::upstream::{Obtain, Tried};
+use crate::wire::Inbox;
+use ringferry_parser::proxy_protocol::{Transport, write_v1, write_v2};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a connection goes.
+pub(super) struct Raw {
+    view: Rc<View>,
+    pool: Option<PoolId>,
+    idle: Duration,
+    /// Of the site or the stream.
+    name: String,
+    kind: &'static str,
+    /// The name that the client asks for.
+    server_name: Option<Box<str>>,
+    /// The connections of the stream, and how many there may be.
+    gate: Option<(Arc<Gate>, u32)>,
+}
+
+/// A place among the connections of a stream, until dropped.
+struct Inside(Arc<Gate>);
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+impl Raw {
+    /// To the servers of a site that passes TLS through.
+    pub(super) fn passthrough(view: Rc<View>, site: SiteId, server_name: Option<Box<str>>) -> Raw {
+        let config = &view.snapshot.config;
+        let site = &config.sites[site.index()];
+        let pool = site.route_ids().find_map(|route| match config.routes[route.index()].action {
+            Action::Proxy(pool) => Some(pool),
+            Action::Redirect(_) => None,
+        });
+        let idle = config.timeouts.tunnel_idle;
+        Raw { pool, idle, name: site.name.clone(), kind: "TLS", server_name, gate: None, view }
+    }
+
+    /// To the servers of a stream.
+    pub(super) fn stream(view: Rc<View>, stream: &Stream, gate: Arc<Gate>) -> Raw {
+        let gate = Some((gate, stream.max_connections.unwrap_or(u32::MAX)));
+        let (pool, name) = (Some(stream.pool), stream.name.clone());
+        Raw { view, pool, idle: stream.idle, name, kind: "TCP", server_name: None, gate }
+    }
+
+    /// Passes the connection on until both ends have closed.
+    pub(super) async fn run(self: Box<Raw>, cx: &Rc<Context>, mut client: Client) {
+        let mut meter = Meter::begin(cx, &client);
+        let host = self.server_name.as_deref().unwrap_or_default();
+        meter.facts = Facts::named(self.kind, host, &self.name);
+        meter.facts.place = Place::Named(self.name.clone(), String::new());
+        let (inside, room) = match &self.gate {
+            Some((gate, max)) if gate.try_enter(*max) => (Some(Inside(gate.clone())), true),
+            Some(_) => (None, false),
+            None => (None, true),
+        };
+        let Some(pool) = self.pool.filter(|_| room) else {
+            meter.error = Some(Error::internal(Stage::Connect, Cause::Overloaded));
+            return Meter::finish(meter);
+        };
+        let (pool, state) = self.view.snapshot.pool(pool);
+        let obtain = Obtain {
+            pools: &cx.pools,
+            view: &self.view.pools[self.pool.map_or(0, PoolId::index)],
+            pool,
+            state,
+            key: key(&pool.balance, client.address),
+            connect_timeout: self.view.snapshot.config.timeouts.connect,
+            handle: &cx.handle,
+        };
+        let (mut tried, mut held_until) = (Tried::default(), None);
+        let obtaining = Box::pin(obtain.upstream(None, &mut tried, &mut held_until));
+        let obtained = while_there(&mut client, true, obtaining).await;
+        meter.retries = tried.retries();
+        let mut upstream = match obtained {
+            Ok(upstream) => upstream,
+            Err(error) => {
+                meter.server = tried.last_server().map(|server| obtain.server(server).clone());
+                meter.status = error.status().unwrap_or(0);
+                meter.error = Some(error);
+                return Meter::finish(meter);
+            }
+        };
+        meter.connect_time = upstream.connect_time;
+        meter.server = Some(upstream.attempt.server().clone());
+        upstream.attempt.succeeded();
+        introduce(&mut client, pool.send_proxy_protocol, cx);
+        // It may last for days, and must not keep a snapshot that long.
+        let idle = self.idle;
+        drop(self);
+        meter.becomes_tunnel();
+        let connection = *upstream.connection;
+        let _kept = (upstream.attempt, inside, client.proxied);
+        let down = Tunnel { outlet: client.outlet, intake: client.intake, inbox: client.inbox };
+        let up = Tunnel { outlet: connection.outlet, intake: connection.intake, inbox: connection.inbox };
+        let (bytes_in, bytes_out, failed) = tunnel(down, up, idle, &cx.handle).await;
+        (meter.bytes_in, meter.bytes_out) = (bytes_in, bytes_out);
+        meter.status = 200;
+        meter.error = failed.map(|error| match error {
+            RelayError::Source(cause) | RelayError::Sink(cause) => {
+                Error { side: Side::Downstream, stage: Stage::Tunnel, cause }
+            }
+        });
+        Meter::finish(meter);
+    }
+}
+
+/// Puts the header that tells the server whom it talks to in front of what the client has sent.
+fn introduce(client: &mut Client, version: Option<ProxyVersion>, cx: &Rc<Context>) {
+    let (Some(version), Some(addresses)) = (version, client.ends()) else { return };
+    let mut bytes = cx.handle.take_bytes();
+    match version {
+        ProxyVersion::V1 => write_v1(addresses, &mut bytes),
+        ProxyVersion::V2 => write_v2(Transport::Stream, addresses, &mut bytes),
+    }
+    bytes.extend_from_slice(client.inbox.bytes());
+    client.inbox.clear(&cx.handle);
+    client.inbox = Inbox::Bytes(bytes, 0);
+}
+
+/// What the pool hashes: nothing is known but where the client is.
+fn key(balance: &Balance, client: IpAddr) -> u64 {
+    match (balance, client) {
+        (Balance::Hash(HashKey::ClientIp), IpAddr::V4(address)) => key_hash(&address.octets()),
+        (Balance::Hash(HashKey::ClientIp), IpAddr::V6(address)) => key_hash(&address.octets()),
+        _ => 0,
+    }
+}
