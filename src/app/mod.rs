@@ -13,7 +13,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use certificates::{Certificates, Finding, SiteCertificates, upstream_findings};
+pub use certificates::{Certificates, Finding, SiteCertificates, terminations, upstream_findings};
 pub use state::State;
 
 use crate::control::{AdminSocket, Control};

@@ -25,7 +25,7 @@ mod tickets;
 
 pub use authority::{Authority, CLOCK_FLOOR_S};
 pub use facts::subject;
-pub use leaves::Leaves;
+pub use leaves::{INTERNAL, Leaves};
 pub use load::Shelf;
 pub use names::Names;
 pub use pair::{KeyKind, Pair};
