@@ -1,6 +1,6 @@
 //! The command line: verbs, what they print, and exit codes that scripts may rely on.
 
-use crate::support::{Origin, Proxy, WAIT, default_site, run_to_end, site};
+use crate::support::{Origin, Proxy, TempDir, WAIT, default_site, run_to_end, run_to_end_in, site};
 use std::net::{TcpListener, TcpStream};
 use std::process::Output;
 
@@ -119,11 +119,52 @@ fn version_and_help_are_for_people() {
     let version = stdout(&check("", &["version"], 0));
     assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
     let help = stdout(&check("", &["--help"], 0));
-    for verb in ["run", "check", "explain", "status", "reload", "proxy", "demo", "version"] {
+    for verb in ["run", "check", "explain", "cert", "status", "reload", "proxy", "demo", "version"] {
         assert!(help.contains(verb), "{verb}");
         let text = stdout(&check("", &[verb, "--help"], 0));
         assert!(text.contains("Usage") && text.lines().count() > 5, "{verb}: {text}");
     }
+}
+
+#[test]
+fn the_authority_is_made_when_it_is_asked_for_and_stays() {
+    let state = TempDir::new();
+    let state = state.path().join("state");
+    let environment = [("STATE_DIRECTORY", state.to_str().unwrap())];
+    let cert = |args: &[&str], code: i32| {
+        let output = run_to_end_in(GOOD, &[&["cert"], args, &["-c", "ringferry.toml"]].concat(), &environment);
+        assert_eq!(output.status.code(), Some(code), "{args:?}\n{}{}", stdout(&output), stderr(&output));
+        output
+    };
+    assert_eq!(stdout(&cert(&[], 0)), "no site ends TLS here");
+    assert!(!state.exists(), "to look makes nothing");
+
+    let first = cert(&["ca"], 0);
+    assert!(stdout(&first).starts_with("-----BEGIN CERTIFICATE-----"), "{}", stdout(&first));
+    assert!(stdout(&first).ends_with("-----END CERTIFICATE-----"), "{}", stdout(&first));
+    assert_eq!(stderr(&first), "", "hints are for terminals");
+    assert_eq!(stdout(&cert(&["ca"], 0)), stdout(&first));
+    let told: serde_json::Value = serde_json::from_slice(&cert(&["ca", "--json"], 0).stdout).expect("JSON");
+    assert_eq!(told["pem"].as_str().map(str::trim_end), Some(stdout(&first).as_str()));
+    assert!(told["name"].as_str().unwrap().starts_with("Ringferry local authority"), "{told:#}");
+    let copy = told["file"].as_str().unwrap();
+    assert_eq!(std::fs::read_to_string(copy).unwrap().trim_end(), stdout(&first));
+
+    let key = state.join("authority.key");
+    std::fs::write(&key, "").unwrap();
+    let broken = cert(&["ca"], 1);
+    assert_eq!(stdout(&broken), "");
+    let text = stderr(&broken);
+    assert!(text.contains(key.to_str().unwrap()) && text.contains("put both authority files back"), "{text}");
+    assert_eq!(std::fs::read(&key).unwrap(), b"");
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_made_is_a_missing_permission() {
+    let output =
+        run_to_end_in(GOOD, &["cert", "ca", "-c", "ringferry.toml"], &[("STATE_DIRECTORY", "/proc/ringferry")]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains("/proc/ringferry: cannot be written"), "{}", stderr(&output));
 }
 
 #[test]

@@ -237,7 +237,7 @@ fn add(findings: &mut Vec<Finding>, who: &str, severity: Severity, problem: Prob
 }
 
 /// The sites that end TLS.
-fn terminations(config: &Config) -> impl Iterator<Item = (SiteId, &Site, &Termination)> {
+pub fn terminations(config: &Config) -> impl Iterator<Item = (SiteId, &Site, &Termination)> {
     (0..).map(SiteId).zip(&config.sites).filter_map(|(id, site)| match &site.tls {
         Some(SiteTls::Terminate(termination)) => Some((id, site, termination)),
         _ => None,

@@ -15,7 +15,7 @@ pub(super) fn read(path: &Path) -> io::Result<Found> {
     let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     let kind = file.metadata()?.file_type();
     if kind.is_dir() {
-        return folder(path);
+        return folder(path, FOLDER_ENTRIES_MAX);
     }
     if !kind.is_file() {
         return Err(io::Error::other("it is neither a file nor a folder"));
@@ -37,12 +37,12 @@ pub(super) fn file(path: &Path) -> Result<Vec<u8>, Fault> {
     }
 }
 
-fn folder(path: &Path) -> io::Result<Found> {
+/// What is in a folder of at most so many entries.
+pub(super) fn folder(path: &Path, entries_max: usize) -> io::Result<Found> {
     let (mut files, mut folders) = (Vec::new(), Vec::new());
     for (count, entry) in fs::read_dir(path)?.enumerate() {
-        if count == FOLDER_ENTRIES_MAX {
-            let why =
-                format!("it has more than {FOLDER_ENTRIES_MAX} entries; name the folder of the certificates alone");
+        if count == entries_max {
+            let why = format!("it has more than {entries_max} entries; name the folder of the certificates alone");
             return Err(io::Error::other(why));
         }
         let path = entry?.path();

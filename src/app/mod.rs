@@ -14,7 +14,7 @@ mod state;
 mod tests;
 mod tls;
 
-pub use certificates::{Certificates, Finding, SiteCertificates, upstream_findings};
+pub use certificates::{Certificates, Finding, SiteCertificates, terminations, upstream_findings};
 pub use state::State;
 
 use crate::control::{AdminSocket, Control, Loaded};

@@ -1,8 +1,11 @@
-//! `ringferry check`: every problem of a configuration at once, and upstream names that do not resolve here.
+//! `ringferry check`: every problem of a configuration at once, of the certificates that it names, and upstream names
+//! that do not resolve here.
 //!
-//! What is a problem is decided in `config`; only the look-up of names is done here, because `config` does no I/O.
+//! What is a problem is decided in `config`, and in `app` for certificates; only the look-up of names is done here,
+//! because `config` does no I/O.
 
-use super::{CheckArgs, Exit, complain, say, source};
+use super::{CheckArgs, Exit, complain, say, source, unix_s};
+use crate::app::{Certificates, Finding, upstream_findings};
 use crate::config::{Loaded, Problem, Severity, load};
 use crate::model::{Config, ServerAddress};
 use serde_json::{Value, json};
@@ -14,15 +17,21 @@ pub(super) fn check(args: CheckArgs) -> Exit {
         Err(exit) => return exit,
     };
     let Loaded { config, problems } = load(&text, &name);
+    let findings = config.as_ref().map(findings).unwrap_or_default();
     let unresolved = config.as_ref().map(unresolved).unwrap_or_default();
     if args.json {
-        say(report(&name, &problems, &unresolved));
+        say(report(&name, &problems, &findings, &unresolved));
     } else {
         source::print(&problems, &name);
+        for finding in &findings {
+            complain(format_args!("{}: {finding}; {}", word(finding.severity), finding.problem.fault.hint()));
+        }
         unresolved.iter().for_each(|line| complain(format_args!("warning: {line}")));
     }
-    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
-    let warnings = problems.len() - errors + unresolved.len();
+    let severities = problems.iter().map(|problem| problem.severity);
+    let severities = severities.chain(findings.iter().map(|finding| finding.severity));
+    let errors = severities.filter(|severity| *severity == Severity::Error).count();
+    let warnings = problems.len() + findings.len() - errors + unresolved.len();
     if !args.json {
         say(summary(&name, config.as_ref(), errors, warnings));
     }
@@ -35,6 +44,18 @@ fn verdict(errors: usize, warnings: usize, strict: bool) -> Exit {
         (0, 1..) if strict => Exit::Warnings,
         _ => Exit::Ok,
     }
+}
+
+/// As in messages and in JSON.
+pub(super) fn word(severity: Severity) -> &'static str {
+    if severity == Severity::Error { "error" } else { "warning" }
+}
+
+/// What is wrong with the certificates of sites, clients and servers.
+fn findings(config: &Config) -> Vec<Finding> {
+    let mut findings = Certificates::look(config, unix_s()).findings().to_vec();
+    findings.extend(upstream_findings(config));
+    findings
 }
 
 /// One line for each upstream name without an address.
@@ -75,23 +96,28 @@ fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-fn report(name: &str, problems: &[Problem], unresolved: &[String]) -> Value {
+fn report(name: &str, problems: &[Problem], findings: &[Finding], unresolved: &[String]) -> Value {
     let written = problems.iter().map(|problem| {
         json!({
-            "severity": if problem.severity == Severity::Error { "error" } else { "warning" },
+            "severity": word(problem.severity),
             "line": problem.line,
             "column": problem.column,
             "what": problem.what,
             "hint": problem.hint,
         })
     });
+    let found = findings.iter().map(|finding| {
+        let hint = finding.problem.fault.hint();
+        json!({ "severity": word(finding.severity), "what": finding.to_string(), "hint": hint })
+    });
     let looked_up = unresolved.iter().map(|line| json!({ "severity": "warning", "what": line }));
-    json!({ "file": name, "problems": written.chain(looked_up).collect::<Vec<_>>() })
+    json!({ "file": name, "problems": written.chain(found).chain(looked_up).collect::<Vec<_>>() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::Fault;
 
     #[test]
     fn errors_are_1_and_warnings_2_only_when_strict() {
@@ -100,6 +126,18 @@ mod tests {
         assert_eq!(verdict(0, 3, true), Exit::Warnings);
         assert_eq!(verdict(1, 3, true), Exit::Configuration);
         assert_eq!(verdict(1, 0, false), Exit::Configuration);
+    }
+
+    #[test]
+    fn what_is_wrong_with_certificates_is_told_as_the_rest() {
+        let problem = Fault::KeyEncrypted.of("/a.key");
+        let finding = Finding { concerns: vec!["a.test".into(), "b.test".into()], severity: Severity::Error, problem };
+        let expect = json!({ "file": "a.toml", "problems": [{
+            "severity": "error",
+            "what": "a.test, b.test: /a.key: the private key is encrypted",
+            "hint": "nobody is there to type its password: openssl pkey -in KEY -out PLAIN_KEY",
+        }]});
+        assert_eq!(report("a.toml", &[], &[finding], &[]), expect);
     }
 
     #[test]

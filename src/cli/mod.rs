@@ -6,6 +6,7 @@
 mod admin_path;
 mod ask;
 mod boot;
+mod cert;
 mod check;
 mod demo;
 mod explain;
@@ -22,6 +23,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{ExitCode, Termination};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Reads the arguments, does what they ask, and returns what the process exits with.
 pub fn main() -> Exit {
@@ -30,6 +32,7 @@ pub fn main() -> Exit {
         Verb::Run(args) => run::run(args),
         Verb::Check(args) => check::check(args),
         Verb::Explain(args) => explain::explain(args),
+        Verb::Cert(args) => cert::cert(args),
         Verb::Status(args) => status::status(&args.admin.path(), args.json),
         Verb::Reload(args) => reload::reload(&args.admin.path(), args.dry_run, args.json),
         Verb::Proxy(args) => proxy::proxy(args),
@@ -84,6 +87,11 @@ fn complain(error: impl Display) {
     let _ = writeln!(io::stderr(), "ringferry: {error}");
 }
 
+/// Seconds since 1970, by the clock of the wall.
+fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 /// A reverse proxy on io_uring, for small boards: several sites behind one port.
 #[derive(Parser, Debug)]
 #[command(name = "ringferry", version, subcommand_required = true, arg_required_else_help = true)]
@@ -105,6 +113,7 @@ enum Verb {
     Run(RunArgs),
     Check(CheckArgs),
     Explain(ExplainArgs),
+    Cert(CertArgs),
     Status(StatusArgs),
     Reload(ReloadArgs),
     Proxy(ProxyArgs),
@@ -140,6 +149,10 @@ struct RunArgs {
 ///
 /// Each problem comes with its file, line and column, the line itself, and what to write instead. A host name of an
 /// upstream that does not resolve here is a warning: it may resolve later, and `run` starts without it.
+///
+/// The certificates and keys that it names are read as `run` reads them, so run it as the user who may. One that clients
+/// refuse, or one of several that cannot be used, is a warning. It is an error where a site is left with none, with
+/// clients that it cannot tell, or a server with nobody to vouch for it; `run` starts all the same, and serves the rest.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -172,6 +185,55 @@ struct ExplainArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Show the certificates of the sites, or the one of our own authority.
+///
+/// Without a verb of its own it lists them. `list` reads the files as they are now: what a running Ringferry has in use
+/// it reads at a reload.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+#[command(after_help = "\
+Examples:
+  ringferry cert                             hosts, kinds of keys, days left, problems
+  ringferry cert list -c sites.toml --json   for scripts that watch over them
+  ringferry cert ca > ringferry.crt          the one that devices have to trust")]
+struct CertArgs {
+    #[command(subcommand)]
+    verb: Option<CertVerb>,
+    #[command(flatten)]
+    list: CertListArgs,
+}
+
+#[derive(Subcommand, Debug)]
+enum CertVerb {
+    List(CertListArgs),
+    Ca(CertCaArgs),
+}
+
+/// List the certificates of each site that ends TLS: keys, names, days left, problems.
+///
+/// The exit code is 1 if a site is left without any that can be used.
+#[derive(Args, Debug)]
+struct CertListArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Print the certificate of our own authority, which issues for sites with tls = "internal".
+///
+/// Makes the authority if there is none yet, so run it as the user who runs Ringferry, or as root. The certificate goes
+/// to stdout, in PEM; how to install it is told on a terminal. Its key stays where it is.
+#[derive(Args, Debug)]
+struct CertCaArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Print JSON: the certificate with its name, SHA-256 and validity
     #[arg(long)]
     json: bool,
 }

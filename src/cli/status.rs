@@ -1,13 +1,12 @@
 //! `ringferry status`: what a running process is doing, as text for a person or as it came.
 
 use super::ask::{Unanswered, ask};
-use super::{Exit, complain, say};
+use super::{Exit, complain, say, unix_s};
 use crate::control::{Answer, Numbers, PoolStatus, Request, ServerState, ServerStatus, Status};
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
 use std::ops::Range;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(super) fn status(admin: &Path, json: bool) -> Exit {
     let status = match ask(admin, Request::Status {}) {
@@ -20,8 +19,7 @@ pub(super) fn status(admin: &Path, json: bool) -> Exit {
         say(serde_json::to_string_pretty(&status).unwrap_or_default());
     } else {
         let color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        say(render(&status, now, color).trim_end());
+        say(render(&status, unix_s(), color).trim_end());
     }
     Exit::Ok
 }

@@ -35,6 +35,15 @@ fn every_verb_takes_its_options() {
     );
     check("ringferry check --config a.toml --strict --json", r#"file: "a.toml" }, strict: true, json: true"#);
     check("ringferry explain http://a/ -c a.toml --json", r#"url: "http://a/""#);
+    check(
+        "ringferry cert -c a.toml --json",
+        r#"verb: None, list: CertListArgs { config: ConfigArg { file: "a.toml" }, json: true }"#,
+    );
+    check(
+        "ringferry cert list -c a.toml",
+        r#"verb: Some(List(CertListArgs { config: ConfigArg { file: "a.toml" }, json: false }))"#,
+    );
+    check("ringferry cert ca --json", "verb: Some(Ca(CertCaArgs");
     check("ringferry status --admin /x --json", r#"socket: Some("/x") }, json: true"#);
     check("ringferry reload --dry-run --json", "dry_run: true");
     check("ringferry version", "Version");
@@ -48,6 +57,8 @@ fn what_cannot_be_meant_is_a_usage_error() {
     check("ringferry run --cores two", "ValueValidation 2");
     check("ringferry proxy --from :80", "MissingRequiredArgument 2");
     check("ringferry explain", "MissingRequiredArgument 2");
+    check("ringferry cert --json ca", "ArgumentConflict 2");
+    check("ringferry cert key", "InvalidSubcommand 2");
     check("ringferry demo --port 70000", "ValueValidation 2");
 }
 
@@ -76,7 +87,7 @@ fn every_configuration_that_we_show_is_a_good_one() {
 
 #[test]
 fn help_is_an_answer_and_no_error() {
-    for verb in ["", "run", "check", "explain", "status", "reload", "proxy", "demo", "version"] {
+    for verb in ["", "run", "check", "explain", "cert", "status", "reload", "proxy", "demo", "version"] {
         let error = Cli::try_parse_from(["ringferry", verb, "--help"].into_iter().filter(|word| !word.is_empty()));
         assert_eq!(error.map(|_| ()).map_err(|error| error.kind()), Err(ErrorKind::DisplayHelp), "{verb}");
     }

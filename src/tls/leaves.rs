@@ -66,7 +66,7 @@ impl Leaf {
         let (chain, key) = authority.issue(names.clone(), validity_s)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let key = any_supported_type(&key).map_err(not_made)?;
-        let pair = Pair::new(ORIGIN, chain, key)?;
+        let pair = Pair::new(INTERNAL, chain, key)?;
         Ok(Leaf { names, issuer: *authority.key_print(), used_s, pair: Arc::new(pair) })
     }
 }
@@ -115,8 +115,8 @@ fn name(host: &str) -> Result<SanType, Fault> {
     }
 }
 
-/// What messages call them: as in `tls = "internal"`.
-const ORIGIN: &str = "internal";
+/// The origin of issued pairs: as in `tls = "internal"`.
+pub const INTERNAL: &str = "internal";
 /// 30 days. Nothing can call a certificate back, so one whose key has got out should not be good for long; a new one
 /// costs nothing. After two thirds of it 10 days are left in which renewing may fail, or this machine's clock be slow.
 const LIFETIME_S: u64 = 30 * 24 * 60 * 60;

@@ -29,7 +29,7 @@ pub use authority::{Authority, CLOCK_FLOOR_S};
 pub use client::{Trusted, client_config, roots};
 pub use engine::{Agreed, Engine, RECORD_BYTES, sealed_len};
 pub use facts::subject;
-pub use leaves::Leaves;
+pub use leaves::{INTERNAL, Leaves};
 pub use load::Shelf;
 pub use names::Names;
 pub use pair::{KeyKind, Pair};

@@ -23,6 +23,12 @@ impl Names {
         self.dns.is_empty() && self.addresses.is_empty()
     }
 
+    /// All of them as text, wildcards as `*.example.com`; what could not be printed is escaped.
+    pub fn all(&self) -> impl Iterator<Item = String> {
+        let dns = self.dns.iter().map(|name| name.escape_debug().to_string());
+        dns.chain(self.addresses.iter().map(IpAddr::to_string))
+    }
+
     /// Whether a client that asks for `host` accepts a certificate with these names. `host` is lower case without a
     /// trailing dot, or an address literal as in a URL. A wildcard stands for one label.
     pub fn cover(&self, host: &str) -> bool {
@@ -54,9 +60,7 @@ impl Names {
 
 impl fmt::Display for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (dns, addresses) =
-            (self.dns.iter().map(|name| name.escape_debug().to_string()), self.addresses.iter().map(IpAddr::to_string));
-        let mut all: Vec<String> = dns.chain(addresses).collect();
+        let mut all: Vec<String> = self.all().collect();
         let more = all.len().saturating_sub(SHOWN_MAX);
         all.truncate(SHOWN_MAX);
         f.write_str(&all.join(", "))?;

@@ -14,7 +14,7 @@ mod wire;
 pub(crate) use body::{Pattern, PatternCheck};
 pub(crate) use lines::Lines;
 pub(crate) use origin::{Exchange, Origin, answer, chunked, ok};
-pub(crate) use proxy::{Proxy, default_site, run_to_end, site, site_of_routes};
+pub(crate) use proxy::{Proxy, default_site, run_to_end, run_to_end_in, site, site_of_routes};
 pub(crate) use refuse::{BlackHole, refusing_port};
 pub(crate) use wire::{Framing, Message, Stream, Wire};
 

@@ -42,9 +42,14 @@ pub(crate) fn site_of_routes(host: &str, routes: &[(&str, &str, &Origin)]) -> St
 
 /// Runs a verb of the program that ends by itself, in a directory where `ringferry.toml` holds `config`.
 pub(crate) fn run_to_end(config: &str, args: &[&str]) -> Output {
+    run_to_end_in(config, args, &[])
+}
+
+/// The same with these variables in its environment.
+pub(crate) fn run_to_end_in(config: &str, args: &[&str], environment: &[(&str, &str)]) -> Output {
     let dir = TempDir::new();
     std::fs::write(dir.path().join("ringferry.toml"), config).unwrap();
-    output(Command::new(PROGRAM).args(args).current_dir(dir.path()))
+    output(Command::new(PROGRAM).args(args).current_dir(dir.path()).envs(environment.iter().copied()))
 }
 
 impl Proxy {
