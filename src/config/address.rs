@@ -1,96 +1,57 @@
-//! Addresses: those that we listen on, those of servers, and sets of peers. Syntax only: nothing is resolved.
+//! Addresses: those that we listen on, those of unix sockets, and sets of peers. Those of servers are in
+//! `server`. Syntax only: nothing is resolved.
 
 use super::defaults;
-use super::name::{self, Host};
+use super::name;
 use super::reader::{Scalar, Wrong};
-use crate::model::{Cidr, Listener, ServerAddress};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use crate::model::{Cidr, Listener, Protocol};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+/// Without a protocol in front it is one for HTTP, as long as the place where it stands does not say otherwise.
 impl Scalar for Listener {
     const EXAMPLE: &'static str = "\":80\"";
 
     fn from_text(text: &str) -> Result<Listener, Wrong> {
-        let bare = text.strip_prefix("http://").unwrap_or(text);
-        if bare.starts_with("https://") || bare.starts_with("unix:") || bare.starts_with("tcp") {
-            return Err(Wrong::new(format!("{text:?}: this version listens for plain HTTP on TCP only")).write(":80"));
-        }
+        let (front, bare) = split_protocol(text);
+        let (front, protocol) = front.unwrap_or(("", Protocol::Http));
+        let of = |address, dual_stack| Listener { protocol, ..Listener::http(address, dual_stack) };
         if let Ok(ip) = bare.parse::<IpAddr>() {
-            return Err(Wrong::new(format!("{text:?} has no port")).write(SocketAddr::new(ip, 80)));
+            let example = SocketAddr::new(ip, usual_port(protocol));
+            return Err(Wrong::new(format!("{text:?} has no port")).write(format_args!("{front}{example}")));
         }
         let port_alone = bare.strip_prefix(':').or((!bare.contains(':')).then_some(bare));
         if let Some(port) = port_alone.filter(|port| port.bytes().all(|byte| byte.is_ascii_digit())) {
-            let address = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), name::port(port)?);
-            return Ok(Listener::http(address, true));
+            return Ok(of(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), name::port(port)?), true));
         }
         if let Ok(address) = bare.parse() {
-            return Ok(Listener::http(address, false));
+            return Ok(of(address, false));
         }
-        let (host, port) = name::split_port(bare);
-        let port = port.and_then(|port| name::port(port).ok()).unwrap_or(80);
+        let (host, port) = name::split_port(bare.trim_start_matches('/'));
+        let port = port.and_then(|port| name::port(port).ok()).unwrap_or(usual_port(protocol));
         let address = if host == "localhost" { "127.0.0.1" } else { "" };
-        Err(Wrong::new(format!("{text:?} is not an address to listen on")).write(format_args!("{address}:{port}")))
+        Err(Wrong::new(format!("{text:?} is not an address to listen on"))
+            .write(format_args!("{front}{address}:{port}")))
     }
 }
 
-impl Scalar for ServerAddress {
-    const EXAMPLE: &'static str = "\"http://127.0.0.1:3000\"";
-
-    fn from_text(text: &str) -> Result<ServerAddress, Wrong> {
-        let rest = without_scheme(text)?;
-        if let Some(path) = rest.strip_prefix("unix:") {
-            return socket_path(path).map(ServerAddress::Unix);
-        }
-        let authority = rest.strip_suffix('/').unwrap_or(rest);
-        if authority.contains(['/', '?', '#']) {
-            return Err(Wrong::new(format!(
-                "{text:?} has a path: requests are forwarded with the path that they came with"
-            ))
-            .say("write the address alone; `strip_prefix = true` in a route removes the path of that route"));
-        }
-        if authority.contains('@') {
-            return Err(Wrong::new(format!("{text:?} has a user name: credentials are never sent to a server"))
-                .say("write the address alone; what the client sends in Authorization is passed on"));
-        }
-        if !authority.is_empty() && authority.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Ok(ServerAddress::Ip(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), server_port(authority)?)));
-        }
-        let (host, port) = name::split_port(authority);
-        let port = port.map_or(Ok(80), server_port)?;
-        match name::host(host)? {
-            Host::Ip(ip) if ip.is_unspecified() => {
-                let loopback = if ip.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
-                Err(Wrong::new(format!("{text:?}: a server listens there, it is reached by another address"))
-                    .write(SocketAddr::new(loopback, port)))
-            }
-            Host::Ip(ip) => Ok(ServerAddress::Ip(SocketAddr::new(ip, port))),
-            Host::Name(host) => Ok(ServerAddress::Name { host, port }),
-        }
-    }
+/// The protocol in front of an address to listen on, and the address.
+pub(super) fn split_protocol(text: &str) -> (Option<(&'static str, Protocol)>, &str) {
+    let named = PROTOCOLS.iter().find_map(|front| Some((Some(*front), text.strip_prefix(front.0)?)));
+    named.unwrap_or((None, text))
 }
 
-/// What follows `http://`, or all of it when there is no scheme.
-fn without_scheme(text: &str) -> Result<&str, Wrong> {
-    let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| !scheme.contains(':')) else {
-        return Ok(text);
-    };
-    match scheme.to_ascii_lowercase().as_str() {
-        "http" => Ok(rest),
-        "unix" => Ok(text),
-        "https" => Err(Wrong::new("https:// to a server is not in this version of Ringferry yet")
-            .say(format!("write http:// where the server speaks plain HTTP: {:?}", format!("http://{rest}")))),
-        "tcp" => {
-            Err(Wrong::new("tcp:// is not in this version of Ringferry yet").say("this version forwards HTTP only"))
-        }
-        _ => Err(Wrong::new(format!("{scheme:?} is not a protocol that servers are reached by"))
-            .write(format_args!("http://{rest}"))),
-    }
-}
+/// Streams are written in another way: their addresses are no URLs.
+const PROTOCOLS: &[(&str, Protocol)] =
+    &[("http://", Protocol::Http), ("https://", Protocol::Https), ("tcp/", Protocol::Tcp), ("udp/", Protocol::Udp)];
 
-fn server_port(text: &str) -> Result<u16, Wrong> {
-    match name::port(text)? {
-        0 => Err(Wrong::new("port 0 is not a port that a server can be reached at")),
-        port => Ok(port),
+/// A port to show to whoever wrote none.
+fn usual_port(protocol: Protocol) -> u16 {
+    match protocol {
+        Protocol::Http => 80,
+        Protocol::Https => 443,
+        Protocol::Tcp => 2222,
+        Protocol::Udp => 53,
     }
 }
 
@@ -105,7 +66,7 @@ impl Scalar for SocketPath {
     }
 }
 
-fn socket_path(text: &str) -> Result<PathBuf, Wrong> {
+pub(super) fn socket_path(text: &str) -> Result<PathBuf, Wrong> {
     if !text.starts_with('/') {
         return Err(Wrong::new(format!("{text:?} is not the path of a socket: it begins with a slash")));
     }
@@ -159,20 +120,22 @@ mod tests {
 
     #[track_caller]
     fn listen(text: &str, expect: Result<&str, &str>) {
-        let show =
-            |listener: Listener| format!("{}{}", listener.address, if listener.dual_stack { " dual" } else { "" });
+        let show = |listener: Listener| {
+            let dual = if listener.dual_stack { " dual" } else { "" };
+            format!("{} {}{dual}", listener.protocol.scheme(), listener.address)
+        };
         check_scalar(text, show, expect);
     }
 
     #[test]
     fn a_listener_is_a_port_or_an_address_with_a_port() {
-        listen(":80", Ok("[::]:80 dual"));
-        listen("8080", Ok("[::]:8080 dual"));
-        listen("http://:8081", Ok("[::]:8081 dual"));
-        listen(":0", Ok("[::]:0 dual"));
-        listen("127.0.0.1:8080", Ok("127.0.0.1:8080"));
-        listen("[::1]:8080", Ok("[::1]:8080"));
-        listen("[::]:8080", Ok("[::]:8080"));
+        listen(":80", Ok("http [::]:80 dual"));
+        listen("8080", Ok("http [::]:8080 dual"));
+        listen("http://:8081", Ok("http [::]:8081 dual"));
+        listen(":0", Ok("http [::]:0 dual"));
+        listen("127.0.0.1:8080", Ok("http 127.0.0.1:8080"));
+        listen("[::1]:8080", Ok("http [::1]:8080"));
+        listen("[::]:8080", Ok("http [::]:8080"));
         listen("127.0.0.1", Err("\"127.0.0.1\" has no port"));
         listen("::1", Err("\"::1\" has no port"));
         listen("localhost:80", Err("\"localhost:80\" is not an address to listen on"));
@@ -180,45 +143,20 @@ mod tests {
         listen(":", Err("\"\" is not a port: a number up to 65535"));
         listen("", Err("\"\" is not a port: a number up to 65535"));
         listen("70000", Err("\"70000\" is not a port: a number up to 65535"));
-        listen("https://:443", Err("\"https://:443\": this version listens for plain HTTP on TCP only"));
-    }
-
-    #[track_caller]
-    fn server(text: &str, expect: Result<&str, &str>) {
-        let show = |address| match address {
-            ServerAddress::Name { .. } => format!("name {address}"),
-            _ => address.to_string(),
-        };
-        check_scalar(text, show, expect);
+        listen("unix:/run/a", Err("\"unix:/run/a\" is not an address to listen on"));
     }
 
     #[test]
-    fn a_server_is_a_port_an_address_a_name_or_a_socket() {
-        server("3000", Ok("127.0.0.1:3000"));
-        server("http://127.0.0.1:3000", Ok("127.0.0.1:3000"));
-        server("http://127.0.0.1:3000/", Ok("127.0.0.1:3000"));
-        server("HTTP://App.Local.:81", Ok("name app.local:81"));
-        server("app", Ok("name app:80"));
-        server("[::1]:3000", Ok("[::1]:3000"));
-        server("::1", Ok("[::1]:80"));
-        server("unix:/run/app.sock", Ok("unix:/run/app.sock"));
-        server("unix:///run/app.sock", Ok("unix:/run/app.sock"));
-        server("http://unix:/run/app.sock", Ok("unix:/run/app.sock"));
-        server("unix:app.sock", Err("\"app.sock\" is not the path of a socket: it begins with a slash"));
-        server("0", Err("port 0 is not a port that a server can be reached at"));
-        server("app:http", Err("\"http\" is not a port: a number up to 65535"));
-        server("0.0.0.0:3000", Err("\"0.0.0.0:3000\": a server listens there, it is reached by another address"));
-        server("https://app", Err("https:// to a server is not in this version of Ringferry yet"));
-        server("tcp://app:22", Err("tcp:// is not in this version of Ringferry yet"));
-        server("ftp://app", Err("\"ftp\" is not a protocol that servers are reached by"));
-        server(
-            "http://app/x",
-            Err("\"http://app/x\" has a path: requests are forwarded with the path that they came with"),
-        );
-        server("http://me@app", Err("\"http://me@app\" has a user name: credentials are never sent to a server"));
-        server("", Err("\"\" is not a host name: it is empty"));
-        let long = format!("unix:/{}", "a".repeat(107));
-        server(&long, Err("the path of a unix socket has at most 107 bytes, and no NUL"));
+    fn a_listener_may_say_what_is_spoken_there() {
+        listen("https://:443", Ok("https [::]:443 dual"));
+        listen("https://127.0.0.1:8443", Ok("https 127.0.0.1:8443"));
+        listen("tcp/:2222", Ok("tcp [::]:2222 dual"));
+        listen("tcp/2222", Ok("tcp [::]:2222 dual"));
+        listen("udp/[::1]:53", Ok("udp [::1]:53"));
+        listen("udp/:0", Ok("udp [::]:0 dual"));
+        listen("tcp/::1", Err("\"tcp/::1\" has no port"));
+        listen("tcp://:2222", Err("\"tcp://:2222\" is not an address to listen on"));
+        listen("tcp/", Err("\"\" is not a port: a number up to 65535"));
     }
 
     #[track_caller]

@@ -1,11 +1,13 @@
 //! Every default, with its why. What a default bounds is described where it is held: `model`.
 
-use crate::model::{Cidr, Limits, Listener, LogFormat, LogSettings, Timeouts};
+use crate::model::{Cidr, Hsts, Limits, Listener, LogFormat, LogSettings, Protocol, Timeouts};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// Where web servers are looked for, on every address of the machine, IPv4 and IPv6.
-pub(super) const LISTEN: Listener = Listener::http(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 80), true);
+pub(super) const LISTEN_HTTP: Listener = everywhere(80, Protocol::Http);
+/// The same for those with TLS.
+pub(super) const LISTEN_HTTPS: Listener = everywhere(443, Protocol::Https);
 
 /// Via tells the world what runs here, and few applications read it; CDN-Loop stops loops without it.
 pub(super) const VIA: bool = false;
@@ -58,6 +60,20 @@ pub(super) const LOG: LogSettings = LogSettings { format: Some(LogFormat::Combin
 /// remember a permanent redirect.
 pub(super) const REDIRECT_STATUS: u16 = 308;
 
+/// What `hsts = true` is. Half a year: what scanners ask for at least, and who gives TLS up again has the last visitor
+/// back within it. Hosts below may have no TLS, and a list that browsers come with is hard to leave: both only when
+/// they are written.
+pub(super) const HSTS: Hsts =
+    Hsts { max_age: Duration::from_secs(180 * 86_400), include_subdomains: false, preload: false };
+/// What browsers ask for before they take a host on their lists (hstspreload.org).
+pub(super) const HSTS_PRELOAD_MIN: Duration = Duration::from_secs(365 * 86_400);
+
+/// As tunnels: shells and databases may be silent for long.
+pub(super) const STREAM_IDLE: Duration = Duration::from_secs(3600);
+/// DNS answers in a second, and what wants to be reached speaks every 15 to 30 s (WireGuard, VoIP, games); a longer one
+/// would let a scan of spoofed addresses fill the table for longer.
+pub(super) const STREAM_UDP_IDLE: Duration = Duration::from_secs(60);
+
 /// A server takes its equal share.
 pub(super) const WEIGHT: u16 = 1;
 /// Requests that wait for a server of a pool: two seconds' worth for a board that answers 500 a second.
@@ -86,6 +102,11 @@ pub(super) const LAN: &[Cidr] = &[
     Cidr { address: IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), prefix_len: 10 },
     Cidr { address: IpAddr::V6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0)), prefix_len: 7 },
 ];
+
+const fn everywhere(port: u16, protocol: Protocol) -> Listener {
+    let address = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
+    Listener { address, dual_stack: true, protocol, proxy_protocol: None }
+}
 
 const fn v4(bytes: [u8; 4], prefix_len: u8) -> Cidr {
     Cidr { address: IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3])), prefix_len }

@@ -59,18 +59,11 @@ const WORD_MAX: usize = 40;
 
 /// Words of later versions, and what to do until then.
 const LATER: &[(&str, &str)] = &[
-    ("tls", PLAIN_ONLY),
-    ("cert", PLAIN_ONLY),
-    ("key", PLAIN_ONLY),
-    ("https", PLAIN_ONLY),
     ("cache", "remove it: every response is passed on as it arrives"),
     ("compress", "remove it: bodies are passed on as the application sends them"),
     ("health_check", "remove it: servers that fail requests are taken out by `eject_after`"),
-    ("stream", "remove it: this version forwards HTTP only"),
     ("resources", "remove it: [limits] bounds connections and heads"),
-    ("proxy_protocol", "remove it, and let the proxy in front send X-Forwarded-For instead (`trusted_proxies`)"),
 ];
-const PLAIN_ONLY: &str = "remove it: this version serves plain HTTP, TLS ends in front of it";
 
 /// Words of other proxies, the table where they would stand (`None`: any), and what to do here.
 const FOREIGN: &[(&[&str], Option<&str>, Instead)] = &[
@@ -104,8 +97,20 @@ const FOREIGN: &[(&[&str], Option<&str>, Instead)] = &[
     ),
     (&["client_max_body_size"], None, Say("not needed: bodies have no limit unless `max_body` sets one")),
     (&["websocket", "websockets"], None, Say("not needed: upgrades work on every route")),
-    (&["ssl", "ssl_certificate", "ssl_certificate_key"], None, Say(PLAIN_ONLY)),
+    (&["tls", "ssl"], Some(schema::UPSTREAM.name), Say(HTTPS_TO_SERVER)),
+    (&["tls", "ssl"], Some(schema::SERVER.name), Say(HTTPS_TO_SERVER)),
+    (&["tls_insecure_skip_verify", "insecure_skip_verify", "proxy_ssl_verify"], None, Write("verify", "false")),
+    (&["tls_server_name", "proxy_ssl_name", "servername"], None, Write("sni", r#""app.example.com""#)),
+    (&["ssl_certificate", "certificate", "tls_cert"], None, Write("cert", r#""/etc/ssl/www.example.com.pem""#)),
+    (&["ssl_certificate_key", "tls_key"], None, Write("key", r#""/etc/ssl/www.example.com.key""#)),
+    (&["ssl_client_certificate", "client_auth"], None, Write("client_ca", r#""/etc/ssl/clients.pem""#)),
+    (&["ssl"], Some(schema::SITE.name), Say(TLS_OF_SITE)),
+    (&["ssl_preread", "ssl_passthrough", "passthrough"], Some(schema::SITE.name), Write("tls", r#""passthrough""#)),
+    (&["streams"], None, Say("streams are written: [[stream]]")),
 ];
+
+const HTTPS_TO_SERVER: &str = "write https:// in front of the server";
+const TLS_OF_SITE: &str = "write cert and key, or tls = \"internal\", or tls = \"passthrough\"";
 
 /// What to do instead of a foreign word.
 enum Instead {

@@ -1,24 +1,31 @@
 //! TOML text → [`model::Config`](crate::model::Config), every problem at once: where it is, the line itself, what to
 //! write instead. Pure: reads no file, resolves no name, knows no machine.
 //!
-//! The way of a text: `syntax` (TOML, recovering from errors) → `raw`, `site` and `upstream` (each table by itself,
-//! through the typed `reader` and the words of `word`, `name`, `address`, `units`) → `check` (what only several tables
-//! together can get wrong) → the model. `schema` lists the tables and their keys, `hint` knows what was meant,
-//! `defaults` has every default with its why.
+//! The way of a text: `syntax` (TOML, recovering from errors) → `raw`, `listen`, `site`, `tls`, `upstream`, `trust` and
+//! `stream` (each table by itself, through the typed `reader` and the words of `word`, `name`, `address`, `server`,
+//! `file`, `units`) → `check` and `listeners` (what only several tables together can get wrong) → the model. `schema`
+//! lists the tables and their keys, `hint` knows what was meant, `defaults` has every default with its why.
 
 mod address;
 mod check;
 mod defaults;
+mod file;
 mod hint;
+mod listen;
+mod listeners;
 mod name;
 mod problem;
 mod raw;
 mod reader;
 mod schema;
+mod server;
 mod site;
+mod stream;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod trust;
 mod units;
 mod upstream;
 mod word;

@@ -4,7 +4,7 @@ use super::reader::Wrong;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// A host without its port.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Host {
     Ip(IpAddr),
     /// Lower case, without a trailing dot.

@@ -1,12 +1,15 @@
 //! The configuration as written: each table read into what it says by itself, with the places that later checks name.
-//! Sites are in `site` and `upstream`; what only several tables together can get wrong is in `check`.
+//! Sites are in `site`, streams in `stream`; what only several tables together can get wrong is in `check`.
 
 use super::address::{Peers, SocketPath};
 use super::defaults;
+use super::file::OwnFolder;
+use super::listen::{self, Place};
 use super::problem::{At, Problems, Span};
 use super::reader::{Item, Read, Table, Wrong};
 use super::schema;
-use super::site::{self, RawSite};
+use super::site::RawSite;
+use super::stream::RawStream;
 use super::units::Size;
 use crate::model::{Cidr, Cores, Limits, Listener, LogFormat, LogSettings, Timeouts};
 use std::path::PathBuf;
@@ -17,14 +20,22 @@ use toml::de::DeTable;
 pub(super) struct RawConfig {
     pub(super) cores: Cores,
     pub(super) admin: Option<PathBuf>,
+    pub(super) state: Option<PathBuf>,
     pub(super) trusted_proxies: Vec<Cidr>,
     pub(super) via: bool,
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
     pub(super) log: LogSettings,
-    /// `None`: nothing was written, the default applies.
-    pub(super) listen: Option<Vec<At<Listener>>>,
+    pub(super) listen: RawListen,
     pub(super) sites: Vec<RawSite>,
+    pub(super) streams: Vec<RawStream>,
+}
+
+/// `[listen]`. `None`: nothing was written, the default applies.
+#[derive(Default)]
+pub(super) struct RawListen {
+    pub(super) http: Option<Vec<At<Listener>>>,
+    pub(super) https: Option<Vec<At<Listener>>>,
 }
 
 impl RawConfig {
@@ -34,6 +45,7 @@ impl RawConfig {
         RawConfig {
             cores: table.get_or("cores", Cores::All, problems),
             admin: table.get("admin", problems).map(|path: At<SocketPath>| path.value.0),
+            state: table.get("state", problems).map(|path: At<OwnFolder>| path.value.0),
             trusted_proxies: trusted_proxies(&table, problems),
             via: table.get_or("via", defaults::VIA, problems),
             limits: table.get_or("limits", defaults::LIMITS, problems),
@@ -41,40 +53,48 @@ impl RawConfig {
             log: table.get_or("log", defaults::LOG, problems),
             listen: listen(&table, problems),
             sites: sites(&table, problems),
+            streams: streams(&table, problems),
         }
     }
 }
 
 fn trusted_proxies(top: &Table, problems: &mut Problems) -> Vec<Cidr> {
     let list: Vec<At<Peers>> = top.get_or("trusted_proxies", Vec::new(), problems);
-    for peers in list.iter().filter(|peers| peers.value.0.iter().any(|set| set.prefix_len == 0)) {
-        let hint = "name the addresses of the proxies in front; \"lan\" are all private ones";
-        problems.warning(peers.at, "whoever connects can pass for any client", hint);
-    }
-    list.into_iter().flat_map(|peers| peers.value.0).collect()
+    listen::believed(list, problems)
 }
 
 /// `[listen]`.
-fn listen(top: &Table, problems: &mut Problems) -> Option<Vec<At<Listener>>> {
-    let item = top.item("listen")?;
+fn listen(top: &Table, problems: &mut Problems) -> RawListen {
+    let Some(item) = top.item("listen") else { return RawListen::default() };
     if !item.is_table() {
         let wrong = Wrong::new(format!("listen is {}, not a table", item.type_name()));
         item.wrong(wrong.say("write: [listen]\n       http = \":80\""), problems);
-        return None;
+        return RawListen::default();
     }
-    let table = Table::read(item, &schema::LISTEN, problems)?;
-    site::listeners(&table, "http", problems)
+    let Some(table) = Table::read(item, &schema::LISTEN, problems) else { return RawListen::default() };
+    let mut of = |key, place| listen::listeners(&table, key, place, problems).map(listen::plain);
+    RawListen { http: of("http", Place::Http), https: of("https", Place::Https) }
 }
 
 fn sites(top: &Table, problems: &mut Problems) -> Vec<RawSite> {
     let Some(item) = top.item("site") else {
-        problems.missing_at_end("no site is configured", EXAMPLE_SITE);
+        if top.item("stream").is_none() {
+            problems.missing_at_end("no site is configured", EXAMPLE_SITE);
+        }
         return Vec::new();
     };
     if item.is_table() {
         item.wrong(Wrong::new("a site has one pair of brackets").say("write: [[site]]"), problems);
     }
     Vec::read(item, problems).unwrap_or_default().into_iter().map(|site: At<RawSite>| site.value).collect()
+}
+
+fn streams(top: &Table, problems: &mut Problems) -> Vec<RawStream> {
+    let Some(item) = top.item("stream") else { return Vec::new() };
+    if item.is_table() {
+        item.wrong(Wrong::new("a stream has one pair of brackets").say("write: [[stream]]"), problems);
+    }
+    Vec::read(item, problems).unwrap_or_default().into_iter().map(|stream: At<RawStream>| stream.value).collect()
 }
 
 impl<'t> Read<'t> for Limits {

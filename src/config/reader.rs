@@ -94,6 +94,10 @@ impl<'t> Item<'t> {
         matches!(self.value, DeValue::Table(_))
     }
 
+    pub(super) fn is_bool(&self) -> bool {
+        matches!(self.value, DeValue::Boolean(_))
+    }
+
     pub(super) fn is_empty_list(&self) -> bool {
         matches!(self.value, DeValue::Array(list) if list.is_empty())
     }

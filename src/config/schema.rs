@@ -1,5 +1,5 @@
 //! Which tables a configuration has and which keys each of them takes. What a key means is in
-//! `raw`, `site` and `upstream`.
+//! `raw` and in the file of its table.
 
 /// One kind of table.
 #[derive(Debug)]
@@ -12,9 +12,23 @@ pub(super) struct Schema {
 
 pub(super) const TOP: Schema = Schema {
     name: "the top table",
-    keys: &["cores", "admin", "trusted_proxies", "via", "drain_timeout", "listen", "limits", "timeouts", "log", "site"],
+    keys: &[
+        "cores",
+        "admin",
+        "trusted_proxies",
+        "via",
+        "drain_timeout",
+        "state",
+        "listen",
+        "limits",
+        "timeouts",
+        "log",
+        "site",
+        "stream",
+    ],
 };
-pub(super) const LISTEN: Schema = Schema { name: "[listen]", keys: &["http"] };
+pub(super) const LISTEN: Schema = Schema { name: "[listen]", keys: &["http", "https"] };
+pub(super) const LISTENER: Schema = Schema { name: "an address", keys: &["address", "proxy_protocol", "from"] };
 pub(super) const LIMITS: Schema = Schema {
     name: "[limits]",
     keys: &["head_bytes", "header_count", "connections", "connections_per_client", "idle_per_server"],
@@ -26,18 +40,51 @@ pub(super) const TIMEOUTS: Schema = Schema {
 pub(super) const LOG: Schema = Schema { name: "[log]", keys: &["format"] };
 pub(super) const SITE: Schema = Schema {
     name: "[[site]]",
-    keys: &["host", "listen", "route", "upstream", "redirect", "strip_prefix", "max_body", "request_id"],
+    keys: &[
+        "host",
+        "listen",
+        "tls",
+        "cert",
+        "key",
+        "client_ca",
+        "hsts",
+        "route",
+        "upstream",
+        "redirect",
+        "strip_prefix",
+        "max_body",
+        "request_id",
+    ],
 };
+pub(super) const HSTS: Schema = Schema { name: "hsts", keys: &["max_age", "include_subdomains", "preload"] };
 pub(super) const ROUTE: Schema =
     Schema { name: "a route", keys: &["path", "upstream", "redirect", "strip_prefix", "max_body", "request_id"] };
 pub(super) const REDIRECT: Schema = Schema { name: "redirect", keys: &["to", "status"] };
 pub(super) const UPSTREAM: Schema = Schema {
     name: "upstream",
-    keys: &["servers", "balance", "hold", "queue", "max_connections", "eject_after", "eject_for", "eject_max"],
+    keys: &[
+        "servers",
+        "balance",
+        "hold",
+        "queue",
+        "max_connections",
+        "eject_after",
+        "eject_for",
+        "eject_max",
+        "verify",
+        "ca",
+        "sni",
+        "send_proxy_protocol",
+    ],
 };
-pub(super) const SERVER: Schema = Schema { name: "a server", keys: &["url", "weight", "backup", "max_connections"] };
+pub(super) const SERVER: Schema =
+    Schema { name: "a server", keys: &["url", "weight", "backup", "max_connections", "verify", "ca", "sni"] };
 pub(super) const BALANCE: Schema = Schema { name: "balance", keys: &["header", "cookie"] };
+pub(super) const STREAM: Schema =
+    Schema { name: "[[stream]]", keys: &["listen", "upstream", "idle", "udp_idle", "max_connections"] };
 
 /// All of them: where a key that was written in the wrong table may belong.
-pub(super) const ALL: &[&Schema] =
-    &[&TOP, &LISTEN, &LIMITS, &TIMEOUTS, &LOG, &SITE, &ROUTE, &REDIRECT, &UPSTREAM, &SERVER, &BALANCE];
+pub(super) const ALL: &[&Schema] = &[
+    &TOP, &LISTEN, &LISTENER, &LIMITS, &TIMEOUTS, &LOG, &SITE, &HSTS, &ROUTE, &REDIRECT, &UPSTREAM, &SERVER, &BALANCE,
+    &STREAM,
+];

@@ -8,9 +8,9 @@ impl Scalar for HostPattern {
     const EXAMPLE: &'static str = "\"www.example.com\"";
 
     fn from_text(text: &str) -> Result<HostPattern, Wrong> {
-        if text.starts_with("https://") {
-            return Err(Wrong::new("https:// in front of a host is not in this version of Ringferry yet")
-                .write(text.trim_start_matches("https://")));
+        if let Some(bare) = text.strip_prefix("https://") {
+            let hint = format!("write {bare:?}; TLS comes with cert and key beside it, or with tls = \"internal\"");
+            return Err(Wrong::new(format!("{text:?}: https:// in front of a host turns nothing on")).say(hint));
         }
         let bare = text.strip_prefix("http://").unwrap_or(text);
         if bare == "*" {
@@ -182,7 +182,7 @@ mod tests {
         host("*.192.0.2.1", Err("\"*.192.0.2.1\": an address has no names below it"));
         host("a:8080", Err("\"a:8080\" has a port: a host answers on every port that the site listens on"));
         host("a/b", Err("\"a/b\" has a path: paths belong to routes"));
-        host("https://a", Err("https:// in front of a host is not in this version of Ringferry yet"));
+        host("https://a", Err("\"https://a\": https:// in front of a host turns nothing on"));
         host("*.", Err("\"\" is not a host name: it is empty"));
     }
 

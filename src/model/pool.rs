@@ -8,7 +8,8 @@ use std::time::Duration;
 /// A set of equal servers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
-    /// What logs and `status` call it: `host/path` of the route that it belongs to. Unique; known by it after a reload.
+    /// What logs and `status` call it: `host/path` of the route, or the name of the stream, that it belongs to. Unique;
+    /// known by it after a reload.
     pub name: String,
     /// At least one.
     pub servers: Vec<Server>,

@@ -87,42 +87,31 @@ r.toml:5:1: error: unknown key "max_connections" in [[site]]
 r.toml:6:1: error: unknown key "something_else" in [[site]]
     something_else = 1
     ^^^^^^^^^^^^^^
-    known here: host, listen, route, upstream, redirect, strip_prefix, max_body, request_id"#,
+    known here: host, listen, tls, cert, key, client_ca, hsts, route, upstream, redirect, strip_prefix, max_body, request_id"#,
     );
 }
 
 #[test]
 fn what_a_later_version_has_is_named_as_such() {
     check(
-        r#"[listen]
-https = ":443"
+        r#"[resources]
+memory = "64MiB"
 [[site]]
 host = "a"
-tls = "passthrough"
-route = [{ upstream = "https://b", cache = true }]
-[[stream]]
-listen = 1
+route = [{ upstream = { servers = [3000], health_check = "/up" }, cache = true }]
 "#,
-        r#"r.toml:2:1: error: "https" is not in this version of Ringferry yet
-    https = ":443"
-    ^^^^^
-    remove it: this version serves plain HTTP, TLS ends in front of it
-r.toml:5:1: error: "tls" is not in this version of Ringferry yet
-    tls = "passthrough"
-    ^^^
-    remove it: this version serves plain HTTP, TLS ends in front of it
-r.toml:6:23: error: https:// to a server is not in this version of Ringferry yet
-    route = [{ upstream = "https://b", cache = true }]
-                          ^^^^^^^^^^^
-    write http:// where the server speaks plain HTTP: "http://b"
-r.toml:6:36: error: "cache" is not in this version of Ringferry yet
-    route = [{ upstream = "https://b", cache = true }]
-                                       ^^^^^
-    remove it: every response is passed on as it arrives
-r.toml:7:3: error: "stream" is not in this version of Ringferry yet
-    [[stream]]
-      ^^^^^^
-    remove it: this version forwards HTTP only"#,
+        r#"r.toml:1:2: error: "resources" is not in this version of Ringferry yet
+    [resources]
+     ^^^^^^^^^
+    remove it: [limits] bounds connections and heads
+r.toml:5:43: error: "health_check" is not in this version of Ringferry yet
+    route = [{ upstream = { servers = [3000], health_check = "/up" }, cache = true }]
+                                              ^^^^^^^^^^^^
+    remove it: servers that fail requests are taken out by `eject_after`
+r.toml:5:67: error: "cache" is not in this version of Ringferry yet
+    route = [{ upstream = { servers = [3000], health_check = "/up" }, cache = true }]
+                                                                      ^^^^^
+    remove it: every response is passed on as it arrives"#,
     );
 }
 

@@ -1,11 +1,11 @@
 //! Text → model, as a summary of one line a thing.
 
 use crate::config::{load, schema};
-use crate::model::{Action, Config};
+use crate::model::{Action, Config, Listener, Pool, Protocol, Server, SiteTls};
 use std::fmt::Write as _;
 
 #[track_caller]
-fn check(text: &str, expect: &str) {
+pub(super) fn check(text: &str, expect: &str) {
     let loaded = load(text, "r.toml");
     let config = loaded.config.unwrap_or_else(|| panic!("{:#?}", loaded.problems));
     assert_eq!(summary(&config), expect.lines().map(|line| format!("{}\n", line.trim())).collect::<String>());
@@ -14,10 +14,20 @@ fn check(text: &str, expect: &str) {
 fn summary(config: &Config) -> String {
     let mut out = String::new();
     for listener in &config.listeners {
-        let _ = writeln!(out, "listen {}{}", listener.address, if listener.dual_stack { " dual" } else { "" });
+        let _ = writeln!(out, "listen {}", listener_summary(listener));
     }
     for site in &config.sites {
         let _ = writeln!(out, "site {} {:?} on {:?}", site.name, site.hosts, site.listeners);
+        let _ = match &site.tls {
+            None => Ok(()),
+            Some(SiteTls::Passthrough) => writeln!(out, "passthrough"),
+            Some(SiteTls::Terminate(tls)) => writeln!(out, "tls {:?} {:?}", tls.certificates, tls.client_ca),
+        };
+        if let Some(hsts) = &site.hsts {
+            let flags = [(hsts.include_subdomains, " subdomains"), (hsts.preload, " preload")];
+            let flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
+            let _ = writeln!(out, "hsts {}{flags}", hsts.max_age.as_secs());
+        }
         for id in site.route_ids() {
             let route = &config.routes[id.index()];
             let flags = [(route.strip_prefix, " strip"), (route.request_id, " id"), (route.max_body.is_some(), " max")];
@@ -27,19 +37,47 @@ fn summary(config: &Config) -> String {
                     writeln!(out, "{}{flags}: {} {} keep {}", route.path, to.status, to.to, to.keep_path)
                 }
                 Action::Proxy(pool) => {
-                    let pool = &config.pools[pool.index()];
-                    let servers = pool.servers.iter().map(|server| {
-                        let backup = if server.backup { " backup" } else { "" };
-                        let max = server.max_connections.map_or(String::new(), |max| format!(" max {max}"));
-                        format!("{} x{}{backup}{max}", server.address, server.weight)
-                    });
-                    let servers: Vec<String> = servers.collect();
-                    writeln!(out, "{}{flags}: pool {} {:?} {}", route.path, pool.name, pool.balance, servers.join(", "))
+                    writeln!(out, "{}{flags}: {}", route.path, pool_summary(&config.pools[pool.index()]))
                 }
             };
         }
     }
+    for stream in &config.streams {
+        let (idle, udp_idle) = (stream.idle.as_secs(), stream.udp_idle.as_secs());
+        let _ = writeln!(
+            out,
+            "stream {} on {:?} idle {idle} {udp_idle} max {:?}",
+            stream.name, stream.listeners, stream.max_connections
+        );
+        let _ = writeln!(out, "{}", pool_summary(&config.pools[stream.pool.index()]));
+    }
     out
+}
+
+fn listener_summary(listener: &Listener) -> String {
+    let protocol = match listener.protocol {
+        Protocol::Http => String::new(),
+        other => format!("{} ", other.scheme()),
+    };
+    let dual = if listener.dual_stack { " dual" } else { "" };
+    let proxy = listener.proxy_protocol.as_ref().map_or(String::new(), |from| {
+        let from = from.iter().map(|set| format!(" {}/{}", set.address, set.prefix_len));
+        format!(" proxy from{}", from.collect::<String>())
+    });
+    format!("{protocol}{}{dual}{proxy}", listener.address)
+}
+
+fn pool_summary(pool: &Pool) -> String {
+    let servers: Vec<String> = pool.servers.iter().map(server_summary).collect();
+    let proxy = pool.send_proxy_protocol.map_or(String::new(), |version| format!(" proxy {version:?}"));
+    format!("pool {} {:?}{proxy} {}", pool.name, pool.balance, servers.join(", "))
+}
+
+fn server_summary(server: &Server) -> String {
+    let backup = if server.backup { " backup" } else { "" };
+    let max = server.max_connections.map_or(String::new(), |max| format!(" max {max}"));
+    let tls = server.tls.as_ref().map_or(String::new(), |tls| format!(" tls {} {:?}", tls.name, tls.trust));
+    format!("{} x{}{backup}{max}{tls}", server.address, server.weight)
 }
 
 #[test]
@@ -188,14 +226,24 @@ const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
             ("trusted_proxies", "trusted_proxies = 'lan'"),
             ("via", "via = true"),
             ("drain_timeout", "drain_timeout = '1s'"),
+            ("state", "state = '/var/x'"),
             ("listen", "listen.http = 81"),
             ("limits", "limits.connections = 5"),
             ("timeouts", "timeouts.head = '1s'"),
             ("log", "log.format = 'json'"),
             ("site", "site = [{ host = 'b', upstream = 1 }]"),
+            ("stream", "stream = [{ listen = 'tcp/:1', upstream = 'b:1' }]"),
         ],
     ),
-    (&schema::LISTEN, &[("http", "listen.http = 81")]),
+    (&schema::LISTEN, &[("http", "listen.http = 81"), ("https", "listen.https = 443")]),
+    (
+        &schema::LISTENER,
+        &[
+            ("address", "listen.http = { address = 81 }"),
+            ("proxy_protocol", "listen.http = { address = ':80', proxy_protocol = 'required', from = 'lan' }"),
+            ("from", "listen.http = { address = ':80', proxy_protocol = 'required', from = '::1' }"),
+        ],
+    ),
     (
         &schema::LIMITS,
         &[
@@ -224,12 +272,32 @@ const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
         &[
             ("host", "site = [{ host = 'b', upstream = 3000 }]"),
             ("listen", "site = [{ host = 'a', upstream = 3000, listen = 81 }]"),
+            ("tls", "site = [{ host = 'a', upstream = 3000, tls = 'internal' }]"),
+            ("cert", "site = [{ host = 'a', upstream = 3000, cert = '/x' }]"),
+            ("key", "site = [{ host = 'a', upstream = 3000, cert = '/x', key = '/y' }]"),
+            ("client_ca", "site = [{ host = 'a', upstream = 3000, cert = '/x', client_ca = '/y' }]"),
+            ("hsts", "site = [{ host = 'a', upstream = 3000, cert = '/x', hsts = true }]"),
             ("route", "site = [{ host = 'a', route = [{ path = '/x', upstream = 3000 }] }]"),
             ("upstream", "site = [{ host = 'a', upstream = 3001 }]"),
             ("redirect", "site = [{ host = 'a', redirect = 'https://b' }]"),
             ("strip_prefix", "site = [{ host = 'a', upstream = 3000, strip_prefix = true }]"),
             ("max_body", "site = [{ host = 'a', upstream = 3000, max_body = '1MB' }]"),
             ("request_id", "site = [{ host = 'a', upstream = 3000, request_id = true }]"),
+        ],
+    ),
+    (
+        &schema::HSTS,
+        &[
+            ("max_age", "site = [{ host = 'a', upstream = 3000, cert = '/x', hsts.max_age = '1d' }]"),
+            (
+                "include_subdomains",
+                "site = [{ host = 'a', upstream = 3000, cert = '/x', hsts.include_subdomains = true }]",
+            ),
+            (
+                "preload",
+                "site = [{ host = 'a', upstream = 3000, cert = '/x', \
+                 hsts = { max_age = '365d', include_subdomains = true, preload = true } }]",
+            ),
         ],
     ),
     (
@@ -261,6 +329,13 @@ const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
             ("eject_after", "site = [{ host = 'a', upstream = { servers = [3000], eject_after = 5 } }]"),
             ("eject_for", "site = [{ host = 'a', upstream = { servers = [3000], eject_for = '1s' } }]"),
             ("eject_max", "site = [{ host = 'a', upstream = { servers = [3000], eject_max = '1m' } }]"),
+            ("verify", "site = [{ host = 'a', upstream = { servers = ['https://b'], verify = false } }]"),
+            ("ca", "site = [{ host = 'a', upstream = { servers = ['https://b'], ca = '/x' } }]"),
+            ("sni", "site = [{ host = 'a', upstream = { servers = ['https://b'], sni = 'c' } }]"),
+            (
+                "send_proxy_protocol",
+                "site = [{ host = 'a', tls = 'passthrough', upstream = { servers = [3000], send_proxy_protocol = 'v1' } }]",
+            ),
         ],
     ),
     (
@@ -270,6 +345,9 @@ const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
             ("weight", "site = [{ host = 'a', upstream = [{ url = 3000, weight = 2 }] }]"),
             ("backup", "site = [{ host = 'a', upstream = [{ url = 3000, backup = true }] }]"),
             ("max_connections", "site = [{ host = 'a', upstream = [{ url = 3000, max_connections = 2 }] }]"),
+            ("verify", "site = [{ host = 'a', upstream = [{ url = 'https://b', verify = false }] }]"),
+            ("ca", "site = [{ host = 'a', upstream = [{ url = 'https://b', ca = '/x' }] }]"),
+            ("sni", "site = [{ host = 'a', upstream = [{ url = 'https://b', sni = 'c' }] }]"),
         ],
     ),
     (
@@ -277,6 +355,16 @@ const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
         &[
             ("header", "site = [{ host = 'a', upstream = { servers = [3000], balance = { header = 'x' } } }]"),
             ("cookie", "site = [{ host = 'a', upstream = { servers = [3000], balance = { cookie = 'x' } } }]"),
+        ],
+    ),
+    (
+        &schema::STREAM,
+        &[
+            ("listen", "stream = [{ listen = 'tcp/:1', upstream = 'b:1' }]"),
+            ("upstream", "stream = [{ listen = 'tcp/:1', upstream = 'b:2' }]"),
+            ("idle", "stream = [{ listen = 'tcp/:1', upstream = 'b:1', idle = '1s' }]"),
+            ("udp_idle", "stream = [{ listen = 'udp/:1', upstream = 'b:1', udp_idle = '1s' }]"),
+            ("max_connections", "stream = [{ listen = 'tcp/:1', upstream = 'b:1', max_connections = 5 }]"),
         ],
     ),
 ];

@@ -1,10 +1,15 @@
 //! Whole texts: the problems that they get, word for word, the model that they mean, and what no text may do.
 
 mod keys;
+mod listen;
 mod meaning;
 mod properties;
+mod servers;
+mod stream;
 mod syntax;
 mod ties;
+mod tls;
+mod transport;
 
 use super::load;
 use super::reader::{Scalar, Wrong};

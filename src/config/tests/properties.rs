@@ -31,6 +31,30 @@ upstream = { servers = [3000, { url = "app:1", weight = 2, backup = true }], bal
 [[site.route]]
 max_body = 0x10
 "#,
+    r#"
+state = "/var/lib/ringferry"
+[listen]
+http = ":80"
+https = [":443", { address = ":8443", proxy_protocol = "required", from = ["10.0.0.0/8", "lan"] }]
+[[site]]
+host = "a"
+listen = ["https://:8444", "http://:8081", ":8082"]
+cert = ["/etc/ssl/a.pem", "b.pem"]
+key = ["/etc/ssl/a.key", "b.pem"]
+client_ca = "/etc/ssl/clients.pem"
+hsts = { max_age = "365d", include_subdomains = true, preload = true }
+upstream = { servers = ["https://10.0.0.5", { url = "https://app:8443", verify = false }], ca = "ca.pem", sni = "app" }
+[[site]]
+host = ["vpn", "192.0.2.1"]
+tls = "passthrough"
+upstream = { servers = "tcp://192.168.1.50:443", send_proxy_protocol = "v2" }
+[[stream]]
+listen = ["tcp/:2222", "udp/:53", { address = "tcp/127.0.0.1:1", proxy_protocol = "required", from = "::1" }]
+upstream = ["192.168.1.53:22", 22]
+idle = "1h"
+udp_idle = "60s"
+max_connections = 1000
+"#,
     "server {\n  listen 80;\n  server_name a;\n  location / { proxy_pass http://x; }\n}\n- host: a\nhost = a:80 # x\n",
 ];
 

@@ -153,7 +153,7 @@ fn columns_are_characters_and_tabs_keep_the_mark_in_place() {
         r#"r.toml:3:31: error: unknown key "kéy" in upstream
      upstream = { servers = 3000, 'kéy' = 1, hodl = 1 }
                                   ^^^^^
-    known here: servers, balance, hold, queue, max_connections, eject_after, eject_for, eject_max
+    known here: servers, balance, hold, queue, max_connections, eject_after, eject_for, eject_max, verify, ca, sni, send_proxy_protocol
 r.toml:3:42: error: unknown key "hodl" in upstream
      upstream = { servers = 3000, 'kéy' = 1, hodl = 1 }
                                              ^^^^
