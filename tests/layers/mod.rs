@@ -19,7 +19,7 @@ const ROWS: &[&[&str]] = &[
     &["snapshot"],
     &["detect", "relay"],
     &["upstream"],
-    &["serve"],
+    &["serve", "stream"],
     &["listen"],
     &["worker"],
     &["control"],
@@ -32,7 +32,7 @@ const ROWS: &[&[&str]] = &[
 ];
 
 /// The planes share what lies below them; neither names the other.
-const DATA_PLANE: &[&str] = &["detect", "relay", "upstream", "serve", "listen", "worker"];
+const DATA_PLANE: &[&str] = &["detect", "relay", "upstream", "serve", "stream", "listen", "worker"];
 const CONTROL_PLANE: &str = "control";
 
 /// What the modules below the planes do without: they neither do I/O nor look at a clock.
