@@ -19,6 +19,7 @@ pub mod route;
 pub mod serve;
 pub mod shared;
 pub mod snapshot;
+pub mod stream;
 pub mod tls;
 pub mod upstream;
 pub mod wire;

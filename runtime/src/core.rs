@@ -30,6 +30,10 @@ pub struct Settings {
     pub body_buffer_bytes: u32,
     /// How many of them; a power of two.
     pub body_buffers: u16,
+    /// Bytes of a buffer for datagrams. What is told about a datagram takes some of them, up to 112.
+    pub datagram_buffer_bytes: u32,
+    /// How many of them; a power of two.
+    pub datagram_buffers: u16,
 }
 
 impl Default for Settings {
@@ -40,6 +44,10 @@ impl Default for Settings {
             head_buffers: 1024,
             body_buffer_bytes: 64 * 1024,
             body_buffers: 32,
+            // The largest datagram of all fits: 65,535 bytes, and what is told about it.
+            datagram_buffer_bytes: 68 * 1024,
+            // Twice what the kernel brings of one socket at a time.
+            datagram_buffers: 64,
         }
     }
 }
@@ -47,6 +55,7 @@ impl Default for Settings {
 /// Buffers that are published before any load: few, since published buffers become warm memory.
 const HEAD_BUFFERS_PUBLISHED: u16 = 32;
 const BODY_BUFFERS_PUBLISHED: u16 = 4;
+const DATAGRAM_BUFFERS_PUBLISHED: u16 = 8;
 
 /// Tasks polled before what they submitted is handed to the kernel.
 const POLLS_PER_TURN: usize = 256;
@@ -112,6 +121,11 @@ impl Core {
                     bytes: settings.body_buffer_bytes,
                     count: settings.body_buffers,
                     published: BODY_BUFFERS_PUBLISHED.min(settings.body_buffers),
+                },
+                datagram: GroupSettings {
+                    bytes: settings.datagram_buffer_bytes,
+                    count: settings.datagram_buffers,
+                    published: DATAGRAM_BUFFERS_PUBLISHED.min(settings.datagram_buffers),
                 },
             },
             remote.clone(),

@@ -6,6 +6,7 @@ mod contract {
     mod buffers;
     mod cancel;
     mod cores;
+    mod datagrams;
     mod orphans;
     mod queues;
     mod shutdown;

@@ -1,7 +1,7 @@
 //! Open descriptors before and after: alone in its process, since they are counted for all of it.
 
-use ringferry_runtime::net::{Listener, Mode, Stream};
-use ringferry_runtime::{Core, Group, Settings, bind_tcp, mailbox};
+use ringferry_runtime::net::{Listener, Mode, Stream, Udp};
+use ringferry_runtime::{Core, Group, Settings, bind_tcp, bind_udp, mailbox};
 use std::future::pending;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -18,6 +18,16 @@ fn scene(run: bool) {
     let (address, sockets) = bind_tcp("127.0.0.1:0".parse().unwrap(), false, 1).unwrap();
     let mut listener = Listener::new(&handle, sockets[0].as_fd()).unwrap();
     let outsiders: Vec<_> = (0..30).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    let (udp_address, datagrams) = bind_udp("127.0.0.1:0".parse().unwrap(), false, 1).unwrap();
+    let socket = Udp::new(&handle, datagrams[0].as_fd()).unwrap();
+    let task = handle.clone();
+    handle.spawn(async move {
+        let client = Udp::connect(&task, udp_address).unwrap();
+        client.send(b"unread".as_slice()).unwrap();
+        let mut unread = socket.receiver();
+        unread.arm();
+        drop(client.receiver().recv().await);
+    });
     // Accepted and not fetched; fetched and talking; handed over and never received; connecting.
     let (sender, mailbox) = mailbox::channel(20);
     let task = handle.clone();

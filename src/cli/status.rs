@@ -71,6 +71,8 @@ fn numbers(out: &mut String, status: &Status) {
     let totals = &status.totals;
     for (count, what) in [
         (totals.tunnels, "tunnels open"),
+        (totals.flows, "flows of datagrams open"),
+        (totals.datagrams_dropped, "datagrams not passed on"),
         (totals.upstream_idle, "connections to servers kept for reuse"),
         (totals.accept_errors, "connections not accepted"),
         (totals.log_lines_dropped, "lines of the access log dropped: nobody reads them fast enough"),

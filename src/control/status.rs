@@ -141,6 +141,12 @@ numbers! {
     exchanges
     /// Tunnels that are open.
     tunnels
+    /// Flows of datagrams that are open.
+    flows
+    /// Flows of datagrams since the start.
+    flows_total
+    /// Datagrams that were not passed on.
+    datagrams_dropped
     /// Requests since the start.
     requests
     /// Responses with a 4xx status.

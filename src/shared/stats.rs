@@ -16,6 +16,12 @@ pub struct CoreStats {
     pub exchanges: Counter,
     /// Tunnels that are open.
     pub tunnels: Counter,
+    /// Flows of datagrams that are open.
+    pub flows: Counter,
+    /// Flows of datagrams since the start.
+    pub flows_total: Counter,
+    /// Datagrams that were not passed on: too large, no place for a flow, no server, or no room in a socket.
+    pub datagrams_dropped: Counter,
     /// Requests since the start.
     pub requests: Counter,
     /// Responses with a 4xx status, our own included.

@@ -114,6 +114,19 @@ impl Obtain<'_> {
         }
     }
 
+    /// A server for a flow of datagrams, which has no connection to wait for: one that `tried` does not name, at once or not
+    /// at all. `tried` names it from now on.
+    pub fn claim(&self, tried: &mut Tried) -> Option<(usize, Attempt)> {
+        let (index, attempt) = match self.pick(*tried) {
+            Pick::Server(index, attempt) => (index, attempt),
+            Pick::Full => return None,
+            Pick::Nothing => self.pick_ejected(*tried, true)?,
+        };
+        tried.add(index);
+        attempt.server.requests.fetch_add(1, Relaxed);
+        Some((index, attempt))
+    }
+
     /// A server of the pool.
     pub fn server(&self, index: usize) -> &Server {
         &self.view.servers[index]
@@ -306,9 +319,14 @@ impl Attempt {
 
     /// The server failed: not reached, broke off, or answered with a 5xx.
     pub fn failed(&mut self, cause: &'static str, state: &SnapshotPool) {
+        self.failed_under(cause, &state.policy);
+    }
+
+    /// The same, for one that outlives the snapshot that it began with and keeps the policy alone.
+    pub fn failed_under(&mut self, cause: &'static str, policy: &health::Policy) {
         let now_ms = self.handle.now().as_millis();
         self.server.failed(cause, now_ms);
-        self.server.health.failure(now_ms, &state.policy);
+        self.server.health.failure(now_ms, policy);
         self.is_probe = false;
     }
 

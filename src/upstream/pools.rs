@@ -46,6 +46,13 @@ pub struct PoolView {
     pub(super) looking: Cell<bool>,
 }
 
+impl PoolView {
+    /// Whether a server is one of the pool.
+    pub fn has(&self, server: &Server) -> bool {
+        self.servers.iter().any(|other| Rc::ptr_eq(&other.0, &server.0))
+    }
+}
+
 /// All servers that a core knows, whichever snapshot named them, and what closes their kept connections.
 pub struct Pools {
     handle: Handle,

@@ -51,8 +51,8 @@ impl Tried {
         self.fresh_only
     }
 
-    /// Another request has got this server first.
-    pub(super) fn skip(&mut self, server: usize) {
+    /// Another server first: another request has got this one, or it has failed before `self` was made.
+    pub fn skip(&mut self, server: usize) {
         self.servers |= bit(server);
     }
 

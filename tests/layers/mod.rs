@@ -20,7 +20,7 @@ const ROWS: &[&[&str]] = &[
     &["wire"],
     &["detect", "relay"],
     &["upstream"],
-    &["serve"],
+    &["serve", "stream"],
     &["listen"],
     &["worker"],
     &["control"],
@@ -33,7 +33,7 @@ const ROWS: &[&[&str]] = &[
 ];
 
 /// The planes share what lies below them; neither names the other.
-const DATA_PLANE: &[&str] = &["wire", "detect", "relay", "upstream", "serve", "listen", "worker"];
+const DATA_PLANE: &[&str] = &["wire", "detect", "relay", "upstream", "serve", "stream", "listen", "worker"];
 const CONTROL_PLANE: &str = "control";
 
 /// What the modules below the planes do without: they neither do I/O nor look at a clock.

@@ -16,18 +16,21 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-/// Which of a core's two rings of buffers a receive draws from.
+/// Which of a core's three rings of buffers a receive draws from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
     /// Small buffers, for heads.
     Head,
     /// Large buffers, for bodies.
     Body,
+    /// Buffers that take the largest datagram. Of their own, since whoever sends datagrams is held up by nothing: what a
+    /// flood of them takes must not be what connections wait for.
+    Datagram,
 }
 
 impl Group {
-    /// Both.
-    pub(crate) const ALL: [Group; 2] = [Group::Head, Group::Body];
+    /// All.
+    pub(crate) const ALL: [Group; 3] = [Group::Head, Group::Body, Group::Datagram];
 
     pub(crate) fn id(self) -> u16 {
         self as u16

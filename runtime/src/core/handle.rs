@@ -90,6 +90,7 @@ impl Handle {
             timers: self.0.wheel.borrow().len(),
             head_buffers_lent: kernel.lent(Group::Head).0,
             body_buffers_lent: kernel.lent(Group::Body).0,
+            datagram_buffers_lent: kernel.lent(Group::Datagram).0,
             ..*self.0.stats.borrow()
         }
     }

@@ -31,4 +31,6 @@ pub struct Stats {
     pub head_buffers_lent: usize,
     /// Large receive buffers that are lent out.
     pub body_buffers_lent: usize,
+    /// Receive buffers of datagrams that are lent out.
+    pub datagram_buffers_lent: usize,
 }

@@ -60,8 +60,30 @@ pub(crate) enum Kind {
     Once,
     /// Completes many times; memory only.
     Stream,
+    /// Completes many times with datagrams; memory only.
+    Datagrams,
     /// Completes many times with descriptors.
     Accept,
+}
+
+impl Kind {
+    /// How many unread results may hold buffers like this one.
+    fn lent_max(self, lent: &Option<Lent>) -> usize {
+        match self {
+            // Their ring never runs dry for long, whoever holds what: beyond half of it all are copied.
+            Kind::Datagrams if lent.as_ref().is_some_and(Lent::is_scarce) => 0,
+            Kind::Datagrams => DATAGRAM_LENT_MAX,
+            Kind::Once | Kind::Stream | Kind::Accept => STREAM_LENT_MAX,
+        }
+    }
+
+    fn queue_max(self) -> usize {
+        match self {
+            Kind::Accept => ACCEPT_QUEUE_MAX,
+            Kind::Datagrams => DATAGRAM_QUEUE_MAX,
+            Kind::Once | Kind::Stream => STREAM_QUEUE_MAX,
+        }
+    }
 }
 
 /// What has to happen after a completion was filed, outside of the table.
@@ -77,9 +99,16 @@ pub(crate) enum After {
 /// Buffers of the ring that the unread results of a stream may hold.
 const STREAM_LENT_MAX: usize = 2;
 
+/// The same for datagrams: a burst is read in the turn in which it comes, before anybody else could use the buffers.
+const DATAGRAM_LENT_MAX: usize = 16;
+
 /// A stream that nobody has read this many completions of is ended, so that one peer cannot fill our memory. Its
 /// reader starts it again. (The kernel may have filled up to 32 more by then; that is the named maximum.)
 const STREAM_QUEUE_MAX: usize = 4;
+
+/// The same for datagrams: of a burst, which the kernel brings 32 at a time of each socket, all are read in the same
+/// turn. What a reader leaves after that waits in the socket, and what the socket has no room for is lost.
+const DATAGRAM_QUEUE_MAX: usize = 64;
 
 /// The same for accepted connections that nobody fetches: the rest waits in the listener's backlog. (What the backlog
 /// held when the accept was armed comes all the same; that is the named maximum.)
@@ -92,7 +121,7 @@ impl Slots {
         let generation = self.generation;
         let state = match kind {
             Kind::Once => State::Waiting(None),
-            Kind::Stream | Kind::Accept => State::Stream(Stream::default()),
+            Kind::Stream | Kind::Datagrams | Kind::Accept => State::Stream(Stream::default()),
         };
         let index = self.slots.insert(Slot { generation, kind, descriptor: Some(descriptor), state }) as u32;
         Token { index, generation }
@@ -117,13 +146,12 @@ impl Slots {
             }
             State::Stream(stream) => {
                 // What piles up is copied out: the ring's buffers are for all.
-                let lent = if stream.queue.len() < STREAM_LENT_MAX { lent } else { lent.map(Lent::detach) };
+                let lent = if stream.queue.len() < kind.lent_max(&lent) { lent } else { lent.map(Lent::detach) };
                 debug_assert!(matches!(held, Held::Nothing | Held::Buffers(_)), "a multishot operation holds nothing");
                 stream.queue.push(Brought { result, lent });
                 stream.ended = !more;
                 let waker = stream.waker.take();
-                let queue_max = if kind == Kind::Accept { ACCEPT_QUEUE_MAX } else { STREAM_QUEUE_MAX };
-                let behind = stream.queue.len() >= queue_max;
+                let behind = stream.queue.len() >= kind.queue_max();
                 if more && behind && !stream.held_back {
                     stream.held_back = true;
                     return After::HoldBack(token, waker);

@@ -7,11 +7,13 @@
 
 mod uring;
 
+pub use crate::sys::message::LocalAddress;
 pub use crate::sys::ring::KernelError;
+pub use crate::sys::segments::Segments;
 
 use crate::buf::{Chunk, Gather, Group, GroupSettings, Lent, Ticket};
 use crate::sys::pipe::{self, PipeEnds};
-use crate::sys::{Remote, clock, socket};
+use crate::sys::{Remote, clock, datagram, socket};
 use crate::time::Instant;
 use std::io;
 use std::net::SocketAddr;
@@ -41,6 +43,9 @@ pub(crate) enum Op {
     Recv { fd: RawDescriptor, group: Group },
     /// Receives into buffers of the group until cancelled, ended, or out of buffers.
     RecvMulti { fd: RawDescriptor, group: Group },
+    /// Receives datagrams, and what the kernel tells about them (`sys::message`), until cancelled, failed, or out of
+    /// buffers.
+    RecvDatagrams { fd: RawDescriptor },
     /// Sends. `wait` goes on until all is sent; without it what the socket takes at once is sent.
     Send { fd: RawDescriptor, chunk: Chunk, wait: bool },
     /// Sends several chunks as one.
@@ -92,6 +97,7 @@ pub(crate) struct KernelSettings {
     pub(crate) submissions: u32,
     pub(crate) head: GroupSettings,
     pub(crate) body: GroupSettings,
+    pub(crate) datagram: GroupSettings,
 }
 
 /// The kernels. One for now; a readiness loop and a simulation have their place here.
@@ -204,6 +210,26 @@ impl Kernel {
 
     pub(crate) fn socket_unix(&mut self) -> io::Result<RawDescriptor> {
         socket::unix()
+    }
+
+    /// A UDP socket that is connected to `to`.
+    pub(crate) fn socket_udp(&mut self, to: &SocketAddr) -> io::Result<RawDescriptor> {
+        datagram::connect(to)
+    }
+
+    /// Sends datagrams, those that go without waiting; see [`datagram::send`].
+    pub(crate) fn send_datagrams(
+        &mut self,
+        fd: RawDescriptor,
+        datagrams: Segments<'_>,
+        to: Option<SocketAddr>,
+        from: Option<LocalAddress>,
+    ) -> io::Result<usize> {
+        datagram::send(fd, datagrams, to, from)
+    }
+
+    pub(crate) fn stop_receiving(&mut self, fd: RawDescriptor) -> io::Result<()> {
+        datagram::stop_receiving(fd)
     }
 
     pub(crate) fn duplicate(&mut self, fd: BorrowedFd<'_>) -> io::Result<RawDescriptor> {

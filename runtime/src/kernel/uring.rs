@@ -2,7 +2,7 @@
 
 use super::{Completion, Held, KernelError, KernelSettings, Op, Token};
 use crate::buf::{BufferRing, Group, SHRINK_AFTER, Ticket};
-use crate::sys::{Remote, ring, socket};
+use crate::sys::{Remote, message, ring, socket};
 use crate::time::Instant;
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
@@ -26,7 +26,7 @@ pub(crate) struct Uring {
     held: Vec<Option<Held>>,
     /// Operations that the kernel has, detached ones included: a close that is lost with the ring is a lost descriptor.
     in_flight: usize,
-    groups: [Rc<BufferRing>; 2],
+    groups: [Rc<BufferRing>; 3],
     /// Entries that found the submission queue full.
     backlog: VecDeque<squeue::Entry>,
     /// Completions copied out of the ring: user data, result, flags.
@@ -54,7 +54,7 @@ impl Uring {
     pub(super) fn new(settings: &KernelSettings, remote: Arc<Remote>) -> Result<Uring, KernelError> {
         let made = ring::make(settings.submissions)?;
         let group = |settings| BufferRing::new(settings).map(Rc::new).map_err(KernelError::Resources);
-        let groups = [group(settings.head)?, group(settings.body)?];
+        let groups = [group(settings.head)?, group(settings.body)?, group(settings.datagram)?];
         for (id, group) in Group::ALL.into_iter().zip(&groups) {
             let (address, count) = group.registration();
             // SAFETY: the entries' mapping is owned by `groups`, which outlives the ring (field order).
@@ -231,7 +231,8 @@ impl Uring {
 
     fn try_push(&mut self, entry: &squeue::Entry) -> bool {
         // SAFETY: all memory that the entry points to is in `self.held` under the entry's token until the completion
-        // that ends the operation, or the entry points to none (checked by `submit_detached`, `arm_wake`).
+        // that ends the operation, or lives as long as the program (`message::template`), or the entry points to none
+        // (checked by `submit_detached`, `arm_wake`).
         unsafe { self.ring.submission().push(entry).is_ok() }
     }
 
@@ -290,6 +291,11 @@ fn prepare(op: Op) -> (squeue::Entry, Held) {
             (entry.flags(squeue::Flags::BUFFER_SELECT), Held::Buffers(group))
         }
         Op::RecvMulti { fd, group } => (opcode::RecvMulti::new(Fd(fd), group.id()).build(), Held::Buffers(group)),
+        Op::RecvDatagrams { fd } => {
+            let group = Group::Datagram;
+            let entry = opcode::RecvMsgMulti::new(Fd(fd), message::template(), group.id()).build();
+            (entry, Held::Buffers(group))
+        }
         Op::Send { fd, chunk, wait } => {
             let len = chunk.len().try_into().unwrap_or(u32::MAX);
             let entry = opcode::Send::new(Fd(fd), chunk.as_ptr(), len).flags(send_flags(wait)).build();

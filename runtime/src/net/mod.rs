@@ -4,9 +4,12 @@ mod descriptor;
 mod listener;
 mod pipe;
 mod stream;
+mod udp;
 
-pub use crate::op::{Mode, Receiver, Send, SendAll, SendWhole};
+pub use crate::kernel::{LocalAddress, Segments};
+pub use crate::op::{Datagram, DatagramReceiver, Mode, Receiver, Send, SendAll, SendWhole};
 pub(crate) use descriptor::Descriptor;
 pub use listener::Listener;
 pub use pipe::Pipe;
 pub use stream::Stream;
+pub use udp::Udp;

@@ -1,5 +1,6 @@
 //! Listening sockets: made before the cores start, one per core for each address (SO_REUSEPORT).
 
+use super::datagram;
 use super::socket::set_stream_options;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
@@ -40,13 +41,34 @@ pub fn is_taken(address: SocketAddr, dual_stack: bool) -> Result<(), BindError> 
     probe().map_err(|error| BindError { address, error })
 }
 
+/// Whether another socket already takes the datagrams of `address`; see [`is_taken`].
+pub fn is_taken_udp(address: SocketAddr, dual_stack: bool) -> Result<(), BindError> {
+    // Bound without SO_REUSEADDR it shares its port with nobody.
+    let probe = || datagram::open(&address, dual_stack)?.bind(&address.into());
+    probe().map_err(|error| BindError { address, error })
+}
+
 /// `count` listening sockets on one address. With port 0 the first decides the port and the others share it; the
 /// address in use is returned. Connections that they accept inherit our stream options.
 pub fn bind_tcp(address: SocketAddr, dual_stack: bool, count: usize) -> Result<(SocketAddr, Vec<OwnedFd>), BindError> {
+    bind(address, count, |bound| listen(bound, dual_stack))
+}
+
+/// `count` sockets of UDP on one address, as [`bind_tcp`]. The kernel chooses among them by the addresses of both ends, so
+/// what a client sends goes to one of them as long as all of them stand.
+pub fn bind_udp(address: SocketAddr, dual_stack: bool, count: usize) -> Result<(SocketAddr, Vec<OwnedFd>), BindError> {
+    bind(address, count, |bound| listen_udp(bound, dual_stack))
+}
+
+fn bind(
+    address: SocketAddr,
+    count: usize,
+    listen: impl Fn(SocketAddr) -> io::Result<Socket>,
+) -> Result<(SocketAddr, Vec<OwnedFd>), BindError> {
     let mut bound = address;
     let mut sockets = Vec::with_capacity(count);
     for _ in 0..count {
-        let socket = listen(bound, dual_stack).map_err(|error| BindError { address: bound, error })?;
+        let socket = listen(bound).map_err(|error| BindError { address: bound, error })?;
         if let Some(actual) = socket.local_addr().ok().and_then(|a| a.as_socket()) {
             bound = actual;
         }
@@ -62,6 +84,14 @@ fn listen(address: SocketAddr, dual_stack: bool) -> io::Result<Socket> {
     set_stream_options(&SockRef::from(&socket))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+fn listen_udp(address: SocketAddr, dual_stack: bool) -> io::Result<Socket> {
+    let socket = datagram::open(&address, dual_stack)?;
+    socket.set_reuse_port(true)?;
+    datagram::set_listening(&socket, &address)?;
+    socket.bind(&address.into())?;
     Ok(socket)
 }
 

@@ -2,10 +2,13 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod clock;
+pub(crate) mod datagram;
 pub(crate) mod event;
 pub(crate) mod listener;
+pub(crate) mod message;
 pub(crate) mod pipe;
 pub(crate) mod ring;
+pub(crate) mod segments;
 pub(crate) mod socket;
 
 pub(crate) use event::Remote;

@@ -105,7 +105,7 @@ pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> io::Result<RawFd> {
     Ok(fd.try_clone_to_owned()?.into_raw_fd())
 }
 
-fn with<T>(fd: RawFd, ask: impl FnOnce(SockRef<'_>) -> T) -> T {
+pub(super) fn with<T>(fd: RawFd, ask: impl FnOnce(SockRef<'_>) -> T) -> T {
     // SAFETY: the borrow lasts for one call, during which the caller's owner of `fd` is alive.
     let fd = unsafe { BorrowedFd::borrow_raw(fd) };
     ask(SockRef::from(&fd))

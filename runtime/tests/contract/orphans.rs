@@ -1,7 +1,7 @@
 //! Operations that nobody waits for any more leave nothing behind.
 
-use super::support::{ends, listener, on_core, outsider, pair, turns, until};
-use ringferry_runtime::net::{Mode, Stream};
+use super::support::{ends, listener, on_core, outsider, pair, turns, udp, until};
+use ringferry_runtime::net::{Mode, Stream, Udp};
 use ringferry_runtime::{Either, Group, race};
 use std::future::ready;
 
@@ -51,6 +51,24 @@ fn a_dropped_send_keeps_its_bytes_until_the_kernel_lets_go_and_then_frees_them()
         drop(send);
         assert_eq!(handle.stats().head_buffers_lent, 1, "the kernel may still read it");
         until(&handle, || handle.stats().head_buffers_lent == 0).await;
+    });
+}
+
+#[test]
+fn a_receive_of_datagrams_dropped_at_any_moment_returns_its_buffers() {
+    on_core(|handle| async move {
+        for given in 0..4 {
+            let (listener, address) = udp(&handle, "127.0.0.1");
+            let client = Udp::connect(&handle, address).unwrap();
+            let mut receiver = listener.receiver();
+            receiver.arm();
+            for _ in 0..3 {
+                client.send(b"lost".as_slice()).unwrap();
+            }
+            turns(&handle, given).await;
+            drop(receiver);
+            until(&handle, || (handle.stats().operations, handle.stats().datagram_buffers_lent) == (0, 0)).await;
+        }
     });
 }
 

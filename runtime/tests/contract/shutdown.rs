@@ -1,7 +1,7 @@
 //! The end of a core, and of tasks that panic, with operations in flight.
 
-use super::support::{core, ends, listener, on_core, pair, turn, turns, until};
-use ringferry_runtime::net::{Mode, Stream};
+use super::support::{core, ends, listener, on_core, pair, turn, turns, udp, until};
+use ringferry_runtime::net::{Mode, Stream, Udp};
 use ringferry_runtime::time::Sleep;
 use ringferry_runtime::{Group, Handle, mailbox};
 use std::cell::Cell;
@@ -41,6 +41,15 @@ async fn occupy(handle: &Handle) {
     handle.spawn(async move {
         let _all = (client, receiver);
         std::future::pending::<()>().await;
+    });
+    let (socket, address) = udp(handle, "127.0.0.1");
+    let unread = Udp::connect(handle, address).unwrap();
+    unread.send(b"never read".as_slice()).unwrap();
+    let mut receiver = socket.receiver();
+    receiver.arm();
+    handle.spawn(async move {
+        let _armed = receiver;
+        drop(unread.receiver().recv().await);
     });
     let (sender, mut mailbox) = mailbox::channel::<()>(1);
     handle.spawn(async move {

@@ -1,8 +1,8 @@
 //! A core with small rings, and connected sockets on it.
 
-use ringferry_runtime::net::{Listener, Mode, Stream};
+use ringferry_runtime::net::{Listener, Mode, Stream, Udp};
 use ringferry_runtime::time::Alarm;
-use ringferry_runtime::{Core, Group, Handle, Settings, bind_tcp};
+use ringferry_runtime::{Core, Group, Handle, Settings, bind_tcp, bind_udp};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,9 +10,16 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-/// A core with tiny rings: 8 submissions, 64 completions, 8 and 4 buffers.
+/// A core with tiny rings: 8 submissions, 64 completions, 8, 4 and 4 buffers, those for datagrams of 2 KiB.
 pub(crate) fn core() -> Core {
-    let settings = Settings { submissions: 8, head_buffers: 8, body_buffers: 4, ..Settings::default() };
+    let settings = Settings {
+        submissions: 8,
+        head_buffers: 8,
+        body_buffers: 4,
+        datagram_buffer_bytes: 2048,
+        datagram_buffers: 4,
+        ..Settings::default()
+    };
     Core::new(&settings).expect("io_uring")
 }
 
@@ -23,7 +30,9 @@ pub(crate) fn on_core<F: Future<Output = ()> + 'static>(body: impl FnOnce(Handle
     let future = body(handle.clone());
     core.run(future).expect("the test body panicked");
     assert_eq!(handle.stats().operations, 0, "operations left after shutdown");
-    assert_eq!((handle.stats().head_buffers_lent, handle.stats().body_buffers_lent), (0, 0), "buffers left");
+    let stats = handle.stats();
+    let lent = (stats.head_buffers_lent, stats.body_buffers_lent, stats.datagram_buffers_lent);
+    assert_eq!(lent, (0, 0, 0), "buffers left");
 }
 
 /// A listener on a free port of loopback, and its address.
@@ -38,6 +47,12 @@ pub(crate) async fn pair(handle: &Handle) -> (Stream, Stream) {
     let client = Stream::connect(handle, address).await.unwrap();
     let server = Stream::from_owned(handle, listener.accept().await.unwrap());
     (client, server)
+}
+
+/// A UDP socket on a free port of an address, and where it is.
+pub(crate) fn udp(handle: &Handle, ip: &str) -> (Udp, SocketAddr) {
+    let (address, sockets) = bind_udp(SocketAddr::new(ip.parse().unwrap(), 0), ip == "::", 1).unwrap();
+    (Udp::new(handle, sockets[0].as_fd()).unwrap(), address)
 }
 
 /// Lets the core go round once: all that was submitted is handed over, and what is complete has been told.

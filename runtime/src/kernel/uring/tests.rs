@@ -7,7 +7,7 @@ fn remote() -> Arc<Remote> {
 
 fn ring(remote: Arc<Remote>) -> Uring {
     let group = GroupSettings { bytes: 64, count: 2, published: 1 };
-    Uring::new(&KernelSettings { submissions: 8, head: group, body: group }, remote).unwrap()
+    Uring::new(&KernelSettings { submissions: 8, head: group, body: group, datagram: group }, remote).unwrap()
 }
 
 /// One turn; how often the eventfd of `of` was written to since the last look.
