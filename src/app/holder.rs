@@ -3,12 +3,20 @@
 use std::fs;
 use std::path::Path;
 
-/// Name and pid of a process that listens on TCP `port`, as far as we may see it.
-pub(super) fn holder(port: u16) -> Option<String> {
-    let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
+/// What the tables of /proc say of a socket that listens: of TCP, LISTEN; of UDP, that it has no one peer.
+const LISTENS: &str = "0A";
+const UNCONNECTED: &str = "07";
+
+/// Name and pid of a process that has `port`, of UDP or of TCP, as far as we may see it.
+pub(super) fn holder(port: u16, udp: bool) -> Option<String> {
+    let (tables, state) = match udp {
+        true => (["/proc/net/udp", "/proc/net/udp6"], UNCONNECTED),
+        false => (["/proc/net/tcp", "/proc/net/tcp6"], LISTENS),
+    };
+    let inodes: Vec<String> = tables
         .iter()
         .filter_map(|table| fs::read_to_string(table).ok())
-        .flat_map(|table| listening_inodes(&table, port))
+        .flat_map(|table| listening_inodes(&table, port, state))
         .collect();
     let processes = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
     processes.map(|entry| entry.path()).find_map(|process| {
@@ -20,12 +28,12 @@ pub(super) fn holder(port: u16) -> Option<String> {
     })
 }
 
-/// Inodes of the sockets that listen on `port`, from the text of /proc/net/tcp.
-fn listening_inodes(table: &str, port: u16) -> Vec<String> {
+/// Inodes of the sockets in `state` on `port`, from the text of /proc/net/tcp or udp.
+fn listening_inodes(table: &str, port: u16, state: &str) -> Vec<String> {
     let listening = table.lines().skip(1).filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let local = fields.get(1)?.rsplit_once(':')?.1;
-        let is_listening = fields.get(3) == Some(&"0A");
+        let is_listening = fields.get(3) == Some(&state);
         let same = u16::from_str_radix(local, 16) == Ok(port);
         (is_listening && same).then(|| fields.get(9).map(|inode| inode.to_string())).flatten()
     });
@@ -50,7 +58,15 @@ mod tests {
     fn the_holder_of_a_port_of_ours_is_this_process() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let found = holder(port).unwrap();
+        let found = holder(port, false).unwrap();
+        assert!(found.ends_with(&format!("(pid {})", std::process::id())), "{found}");
+    }
+
+    #[test]
+    fn a_port_of_udp_has_another_holder() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let found = holder(port, true).unwrap();
         assert!(found.ends_with(&format!("(pid {})", std::process::id())), "{found}");
     }
 
@@ -60,6 +76,6 @@ mod tests {
              0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  0 0 111 1 0 100 0 0 10 0\n\
              1: 0100007F:1F90 0100007F:9999 01 00000000:00000000 00:00000000 00000000  0 0 222 1 0 100 0 0 10 0\n\
              2: 0100007F:1F91 00000000:0000 0A 00000000:00000000 00:00000000 00000000  0 0 333 1 0 100 0 0 10 0\n";
-        assert_eq!(listening_inodes(table, 8080), ["111"]);
+        assert_eq!(listening_inodes(table, 8080, LISTENS), ["111"]);
     }
 }

@@ -2,9 +2,9 @@
 
 use super::Failure;
 use super::holder::holder;
-use crate::model::Listener;
+use crate::model::{Listener, Protocol};
 use crate::snapshot::Bound;
-use ringferry_runtime::{BindError, bind_tcp, is_taken};
+use ringferry_runtime::{BindError, bind_tcp, bind_udp, is_taken, is_taken_udp};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -25,7 +25,10 @@ pub(super) fn bind(
     let kept: Vec<Option<Arc<Bound>>> = kept.collect();
     let is_new = |(_, kept): &(&Listener, &Option<Arc<Bound>>)| kept.is_none();
     // A port of ours may change hands: `127.0.0.1:80` becomes `:80`.
-    let is_ours = |listener: &Listener| current.iter().any(|bound| bound.address.port() == listener.address.port());
+    let is_ours = |listener: &Listener| {
+        let same_port = |bound: &Arc<Bound>| bound.address.port() == listener.address.port();
+        current.iter().any(|bound| same_port(bound) && is_udp(&bound.listener) == is_udp(listener))
+    };
     for (listener, _) in wanted.iter().zip(&kept).filter(is_new) {
         if !is_ours(listener) {
             available(listener)?;
@@ -46,23 +49,26 @@ fn available(listener: &Listener) -> Result<(), Failure> {
     if listener.address.port() == 0 {
         return Ok(());
     }
-    match is_taken(listener.address, listener.dual_stack) {
-        Err(BindError { error, .. }) if listener.dual_stack && no_ipv6(&error) => {
-            is_taken(ipv4(listener), false).map_err(explain)
-        }
-        result => result.map_err(explain),
-    }
+    let is_taken = if is_udp(listener) { is_taken_udp } else { is_taken };
+    let taken = match is_taken(listener.address, listener.dual_stack) {
+        Err(BindError { error, .. }) if listener.dual_stack && no_ipv6(&error) => is_taken(ipv4(listener), false),
+        result => result,
+    };
+    taken.map_err(|error| explain(error, listener))
 }
 
 fn make(listener: &Listener, cores: usize, key: u64) -> Result<Bound, Failure> {
-    let bound = match bind_tcp(listener.address, listener.dual_stack, cores) {
-        Err(BindError { error, .. }) if listener.dual_stack && no_ipv6(&error) => {
-            bind_tcp(ipv4(listener), false, cores)
-        }
+    let bind = if is_udp(listener) { bind_udp } else { bind_tcp };
+    let bound = match bind(listener.address, listener.dual_stack, cores) {
+        Err(BindError { error, .. }) if listener.dual_stack && no_ipv6(&error) => bind(ipv4(listener), false, cores),
         bound => bound,
     };
-    let (address, sockets) = bound.map_err(explain)?;
+    let (address, sockets) = bound.map_err(|error| explain(error, listener))?;
     Ok(Bound { key, listener: listener.clone(), address, sockets })
+}
+
+fn is_udp(listener: &Listener) -> bool {
+    listener.protocol == Protocol::Udp
 }
 
 /// A machine without IPv6: the address without a host means IPv4 alone there.
@@ -76,10 +82,10 @@ fn ipv4(listener: &Listener) -> SocketAddr {
 }
 
 /// What to do about it, in one line.
-fn explain(error: BindError) -> Failure {
+fn explain(error: BindError, listener: &Listener) -> Failure {
     let BindError { address, error } = error;
     let why = match error.kind() {
-        ErrorKind::AddrInUse => match holder(address.port()) {
+        ErrorKind::AddrInUse => match holder(address.port(), is_udp(listener)) {
             Some(holder) => format!("{holder} holds it; stop that, or listen on another address"),
             None => "another process holds it; stop that, or listen on another address".to_owned(),
         },
@@ -90,5 +96,5 @@ fn explain(error: BindError) -> Failure {
         ErrorKind::AddrNotAvailable => "this machine does not have that address; see `ip address`".to_owned(),
         _ => error.to_string(),
     };
-    Failure::Resource(format!("cannot listen on {address}: {why}"))
+    Failure::Resource(format!("cannot listen on {}://{address}: {why}", listener.protocol.scheme()))
 }

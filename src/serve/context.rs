@@ -164,7 +164,7 @@ impl Context {
     }
 
     /// Adds a line to the access log.
-    pub(super) fn record(&self, record: &Record<'_>) {
+    pub fn record(&self, record: &Record<'_>) {
         let mut log = self.log.borrow_mut();
         let was_empty = log.due_ms().is_none();
         log.push(record, self.handle.now().as_millis());
@@ -192,10 +192,10 @@ impl Context {
         }
     }
 
-    /// Waits until no connection is open.
+    /// Waits until no connection is open, and no flow.
     pub async fn drained(&self) {
         poll_fn(|task| {
-            if self.stats.connections.value() == 0 {
+            if self.stats.connections.value() == 0 && self.stats.flows.value() == 0 {
                 return Poll::Ready(());
             }
             *self.drain_waiter.borrow_mut() = Some(task.waker().clone());

@@ -1,12 +1,14 @@
 //! One core at work: its listeners, what keeps its house, and the commands of the control plane.
 
+mod datagrams;
 mod keep;
 
 use crate::listen::{Handed, Peer, admit, listen};
 use crate::log::LogSink;
+use crate::model::Protocol;
 use crate::serve::Context;
 use crate::shared::{Command, Event, Share};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Bound, Snapshot};
 use ringferry_runtime::mailbox::Mailbox;
 use ringferry_runtime::time::Sleep;
 use ringferry_runtime::{Core, Either, KernelError, Settings, race};
@@ -50,7 +52,7 @@ async fn work(cx: Rc<Context>, mut commands: Mailbox<Command<Snapshot>>, handed:
     cx.handle.spawn(keep::log(cx.clone()));
     cx.handle.spawn(take_over(cx.clone(), handed));
     for bound in &cx.view().snapshot.listeners {
-        cx.handle.spawn(listen(cx.clone(), bound.clone(), peers.clone()));
+        open(&cx, bound, &peers);
     }
     loop {
         let command = if cx.is_draining() {
@@ -73,18 +75,29 @@ async fn work(cx: Rc<Context>, mut commands: Mailbox<Command<Snapshot>>, handed:
     cx.log().flush();
 }
 
+/// Takes what comes to an address.
+fn open(cx: &Rc<Context>, bound: &Arc<Bound>, peers: &Rc<[Peer]>) {
+    match bound.listener.protocol {
+        Protocol::Udp => cx.handle.spawn(datagrams::datagrams(cx.clone(), bound.clone())),
+        Protocol::Http | Protocol::Https | Protocol::Tcp => {
+            cx.handle.spawn(listen(cx.clone(), bound.clone(), peers.clone()));
+        }
+    }
+}
+
 /// Accepts on what is new, and serves what came through a listener that is gone for a while longer.
 fn publish(cx: &Rc<Context>, snapshot: Arc<Snapshot>, peers: &Rc<[Peer]>) {
     let before = cx.view();
     for bound in &snapshot.listeners {
         if before.snapshot.listener(bound.key).is_none() {
-            cx.handle.spawn(listen(cx.clone(), bound.clone(), peers.clone()));
+            open(cx, bound, peers);
         }
     }
     let grace = snapshot.config.timeouts.drain;
-    if let Some(retired) = cx.publish(snapshot) {
-        // Listeners look whether they are still wanted.
-        cx.handle.wake_all();
+    let retired = cx.publish(snapshot);
+    // Listeners look whether they are still wanted, and flows of datagrams whether their server is.
+    cx.handle.wake_all();
+    if let Some(retired) = retired {
         let cx = cx.clone();
         cx.handle.clone().spawn(async move {
             Sleep::new(&cx.handle, grace).await;

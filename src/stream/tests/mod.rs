@@ -11,7 +11,7 @@ use crate::limit::{Clients, Gate};
 use crate::model::{Balance, Config, Limits, Listener, Pool, PoolId, Protocol, Server, ServerAddress, Stream};
 use crate::proto::error::Error;
 use crate::shared::{CoreStats, Registry, Share, events};
-use crate::snapshot::{Bound, Snapshot};
+use crate::snapshot::{Bound, Snapshot, Tls};
 use crate::upstream::{PoolView, Pools};
 use ringferry_runtime::net::{DatagramReceiver, Udp};
 use ringferry_runtime::time::{Alarm, Sleep};
@@ -157,7 +157,7 @@ impl Setup {
             };
             let mut registry = Registry::default();
             let config = self.config(Vec::new(), &[]);
-            let nothing = Arc::new(Snapshot::new(0, config, Vec::new(), "".into(), &mut registry));
+            let nothing = Arc::new(Snapshot::new(0, config, Vec::new(), Tls::default(), "".into(), &mut registry));
             let bench = Rc::new(Bench {
                 pools: Pools::new(&handle, share.stats.clone()),
                 share: share.clone(),
@@ -212,7 +212,7 @@ impl Bench {
     fn publish_config(&self, config: Config, listeners: Vec<Arc<Bound>>) {
         let generation = self.view.borrow().0.generation + 1;
         let registry = &mut self.registry.borrow_mut();
-        let snapshot = Arc::new(Snapshot::new(generation, config, listeners, "".into(), registry));
+        let snapshot = Arc::new(Snapshot::new(generation, config, listeners, Tls::default(), "".into(), registry));
         let views = self.pools.view(&snapshot);
         let before = self.view.replace((snapshot, views));
         drop(before);
