@@ -73,10 +73,14 @@ pub struct Core {
 struct Pipes {
     idle: Vec<PipeEnds>,
     in_use: usize,
+    /// Those of both that are as large as pipes get.
+    wide: usize,
 }
 
 /// Pipes that a core may have in use: an unprivileged user gets some hundred of our size for all of its processes.
 const PIPES_MAX: usize = 64;
+/// Pipes of a core that may be as large as pipes get, 1 MiB.
+const PIPES_WIDE_MAX: usize = 8;
 /// Pipes that are kept while nobody uses them.
 const PIPES_IDLE_MAX: usize = 16;
 

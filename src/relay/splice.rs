@@ -7,7 +7,7 @@ use super::error::RelayError;
 use super::patience::while_taken;
 use crate::proto::error::Cause;
 use ringferry_runtime::net::{Pipe, Stream};
-use ringferry_runtime::time::{Alarm, Elapsed};
+use ringferry_runtime::time::{Alarm, Elapsed, Instant};
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::pin::pin;
@@ -26,19 +26,19 @@ pub(super) async fn splice(
     alarm: &mut Alarm,
     idle: Duration,
 ) -> Result<Ended, RelayError> {
-    let mut turn = Turn::default();
+    let mut pace = Pace::new(sink);
     while *left > 0 {
         match step(pipe, source, sink, *left)? {
             Moved::Bytes(count) => {
                 *left -= count as u64;
-                turn.moved(count).await;
+                pace.moved(count, pipe).await;
             }
             Moved::NeedsSource => {
                 alarm.set(idle);
                 let ready = alarm.guard(pin!(source.readable())).await;
                 ready.map_err(|Elapsed| RelayError::Source(Cause::TimedOut))?.map_err(source_error)?;
             }
-            Moved::NeedsSink => room(sink, alarm, idle).await?,
+            Moved::NeedsSink => pace.room(alarm, idle).await?,
             Moved::End => return Ok(Ended::Stream),
         }
     }
@@ -83,23 +83,66 @@ pub(super) fn step(pipe: &mut Pipe, source: &Stream, sink: &Stream, wanted: u64)
     }
 }
 
-/// Waits until the sink takes more, unless its peer takes nothing for `idle`.
-pub(super) async fn room(sink: &Stream, alarm: &mut Alarm, idle: Duration) -> Result<(), RelayError> {
-    let ready = while_taken(pin!(sink.writable()), sink, alarm, idle).await;
-    ready.map_err(|Elapsed| RelayError::Sink(Cause::TimedOut))?.map_err(|error| RelayError::sending(&error))
+/// How fast bytes move: others have their turn, and who takes much in a short time gets more room for it. (A large pipe and
+/// a full socket need fewer, larger steps, a quarter of the processor's time for long bodies; but all of it is memory of
+/// the kernel, which a slow reader would hold for hours.)
+pub(super) struct Pace<'a> {
+    sink: &'a Stream,
+    /// Bytes since the last one's turn.
+    turn: usize,
+    /// Bytes since the instant.
+    recent: (usize, Instant),
+    is_fast: bool,
 }
 
-/// Counts what one connection has moved, so that others have their turn.
-#[derive(Default)]
-pub(super) struct Turn(usize);
+/// Who takes this much
+const FAST_BYTES: usize = 2 << 20;
+/// in this time is fast. Who then takes nothing for as long is no more.
+const FAST_TIME: Duration = Duration::from_secs(1);
 
-impl Turn {
-    /// Lets other tasks run once this one has moved enough.
-    pub(super) async fn moved(&mut self, count: usize) {
-        self.0 += count;
-        if self.0 >= TURN_BYTES {
-            self.0 = 0;
+impl<'a> Pace<'a> {
+    pub(super) fn new(sink: &'a Stream) -> Pace<'a> {
+        Pace { sink, turn: 0, recent: (0, sink.handle().now()), is_fast: false }
+    }
+
+    /// Counts what has moved; lets other tasks run once this one has moved enough.
+    pub(super) async fn moved(&mut self, count: usize, pipe: &mut Pipe) {
+        self.turn += count;
+        self.recent.0 += count;
+        if self.recent.0 >= FAST_BYTES {
+            let now = self.sink.handle().now();
+            if !self.is_fast && now.since(self.recent.1) < FAST_TIME {
+                pipe.widen();
+                self.set_fast(true);
+            }
+            self.recent = (0, now);
+        }
+        if self.turn >= TURN_BYTES {
+            self.turn = 0;
             give_way().await;
+        }
+    }
+
+    /// Waits until the sink takes more, unless its peer takes nothing for `idle`.
+    pub(super) async fn room(&mut self, alarm: &mut Alarm, idle: Duration) -> Result<(), RelayError> {
+        let began = self.sink.handle().now();
+        let ready = while_taken(pin!(self.sink.writable()), self.sink, alarm, idle).await;
+        if self.is_fast && self.sink.handle().now().since(began) > FAST_TIME {
+            self.set_fast(false);
+        }
+        ready.map_err(|Elapsed| RelayError::Sink(Cause::TimedOut))?.map_err(|error| RelayError::sending(&error))
+    }
+
+    fn set_fast(&mut self, fast: bool) {
+        self.is_fast = fast;
+        self.sink.store_more(fast);
+    }
+}
+
+impl Drop for Pace<'_> {
+    fn drop(&mut self) {
+        if self.is_fast {
+            self.set_fast(false);
         }
     }
 }

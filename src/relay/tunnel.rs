@@ -2,7 +2,7 @@
 
 use super::copy::{quiet, send};
 use super::error::RelayError;
-use super::splice::{Moved, Turn, room, step};
+use super::splice::{Moved, Pace, step};
 use crate::proto::error::Cause;
 use crate::wire::{Inbox, Intake, Outlet, Received};
 use ringferry_runtime::net::{Mode, Pipe, Stream};
@@ -39,6 +39,7 @@ pub async fn tunnel(client: Tunnel, server: Tunnel, idle: Duration, handle: &Han
             moved: &moved,
             idle,
             alarm: Alarm::new(handle),
+            endures: false,
             handle,
         };
         let upward = way(client_intake, client_outlet.stream(), &server_outlet, &up);
@@ -81,6 +82,8 @@ struct Way<'a> {
     moved: &'a Cell<Instant>,
     idle: Duration,
     alarm: Alarm,
+    /// The kernel asks whether the peer is still there.
+    endures: bool,
     handle: &'a Handle,
 }
 
@@ -102,6 +105,9 @@ const BULK_BYTES: usize = 32 * 1024;
 /// A pipe that was empty again after fewer bytes, this many times in a row, is of no use.
 const CALM_BYTES: usize = 16 * 1024;
 const CALM_TIMES: u32 = 4;
+
+/// A connection that is silent for this long is one that lasts.
+const QUIET: Duration = Duration::from_secs(30);
 
 impl Flow {
     fn after(received: usize) -> Flow {
@@ -164,10 +170,15 @@ impl Way<'_> {
 
     async fn receive(&mut self) -> Result<io::Result<Option<Received>>, RelayError> {
         loop {
-            self.alarm.set_at(self.moved.get() + self.idle);
+            let quiet = if self.endures { self.idle } else { self.idle.min(QUIET) };
+            self.alarm.set_at(self.moved.get() + quiet);
             let received = self.alarm.guard(pin!(self.intake.recv())).await;
             match received {
                 Ok(received) => return Ok(received),
+                Err(Elapsed) if !self.endures => {
+                    self.endures = true;
+                    self.from.endure();
+                }
                 Err(Elapsed) => self.check_idle()?,
             }
         }
@@ -175,13 +186,13 @@ impl Way<'_> {
 
     /// Moves bytes through `pipe` until the end of the stream, which is true, or until too few come.
     async fn splice(&mut self, mut pipe: Pipe, sink: &Stream) -> Result<bool, RelayError> {
-        let (mut turn, mut since_empty, mut calm) = (Turn::default(), 0, 0);
+        let (mut pace, mut since_empty, mut calm) = (Pace::new(sink), 0, 0);
         loop {
             match step(&mut pipe, self.from, sink, u64::MAX)? {
                 Moved::Bytes(count) => {
                     self.passed(count);
                     since_empty += count;
-                    turn.moved(count).await;
+                    pace.moved(count, &mut pipe).await;
                 }
                 Moved::NeedsSource => {
                     calm = if since_empty < CALM_BYTES { calm + 1 } else { 0 };
@@ -191,7 +202,7 @@ impl Way<'_> {
                     }
                     self.readable().await?;
                 }
-                Moved::NeedsSink => room(sink, &mut self.alarm, self.idle).await?,
+                Moved::NeedsSink => pace.room(&mut self.alarm, self.idle).await?,
                 Moved::End => return Ok(true),
             }
         }

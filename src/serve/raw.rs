@@ -126,7 +126,7 @@ impl Raw {
 
 /// Puts the header that tells the server whom it talks to in front of what the client has sent.
 fn introduce(client: &mut Client, version: Option<ProxyVersion>, cx: &Rc<Context>) {
-    let (Some(version), Some(addresses)) = (version, client.ends()) else { return };
+    let Some((version, addresses)) = version.and_then(|version| Some((version, client.ends()?))) else { return };
     let mut bytes = cx.handle.take_bytes();
     match version {
         ProxyVersion::V1 => write_v1(addresses, &mut bytes),

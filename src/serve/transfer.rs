@@ -249,6 +249,9 @@ async fn download(
         None => return Ok(Down::Switched),
     };
     let idle = if response.is_events { timeouts.tunnel_idle } else { timeouts.body_idle };
+    if response.is_events {
+        connection.outlet.stream().endure();
+    }
     meter.status = response.status;
     begun.set(true);
     let mut head = Some(std::mem::take(&mut response.head));

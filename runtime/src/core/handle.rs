@@ -1,6 +1,6 @@
 //! What tasks ask of their core, and what operations do.
 
-use super::{Handle, PIPES_IDLE_MAX, PIPES_MAX};
+use super::{Handle, PIPES_IDLE_MAX, PIPES_MAX, PIPES_WIDE_MAX};
 use crate::buf::{Group, Ticket};
 use crate::driver::{Kind, Slots, Stats};
 use crate::kernel::{Completion, Kernel, Op, RawDescriptor, Token};
@@ -153,11 +153,22 @@ impl Handle {
     }
 
     /// A pipe is in use no more; it comes back empty, or is gone.
-    pub(crate) fn give_pipe(&self, ends: Option<PipeEnds>) {
+    pub(crate) fn give_pipe(&self, ends: PipeEnds, is_empty: bool) {
         let mut pipes = self.0.pipes.borrow_mut();
         pipes.in_use -= 1;
-        if let Some(ends) = ends.filter(|_| pipes.idle.len() < PIPES_IDLE_MAX) {
+        if is_empty && pipes.idle.len() < PIPES_IDLE_MAX {
             pipes.idle.push(ends);
+        } else if ends.is_wide() {
+            pipes.wide -= 1;
+        }
+    }
+
+    /// Makes a pipe that is in use as large as pipes get, unless there are enough of those.
+    pub(crate) fn widen_pipe(&self, ends: &mut PipeEnds) {
+        let mut pipes = self.0.pipes.borrow_mut();
+        if !ends.is_wide() && pipes.wide < PIPES_WIDE_MAX {
+            ends.widen();
+            pipes.wide += usize::from(ends.is_wide());
         }
     }
 

@@ -260,6 +260,14 @@ impl Kernel {
         pipe::pipe()
     }
 
+    pub(crate) fn endure(&mut self, fd: RawDescriptor) {
+        socket::endure(fd);
+    }
+
+    pub(crate) fn store_more(&mut self, fd: RawDescriptor, more: bool) {
+        socket::store_more(fd, more);
+    }
+
     pub(crate) fn reset_on_close(&mut self, fd: RawDescriptor, reset: bool) {
         socket::reset_on_close(fd, reset);
     }

@@ -22,6 +22,13 @@ impl Pipe {
         Some(Pipe { handle: handle.clone(), ends: Some(ends), held: 0 })
     }
 
+    /// Makes it as large as pipes get, if it may be: much is going to pass through it.
+    pub fn widen(&mut self) {
+        if let Some(ends) = &mut self.ends {
+            self.handle.widen_pipe(ends);
+        }
+    }
+
     /// Bytes in it.
     pub fn held(&self) -> usize {
         self.held
@@ -46,6 +53,8 @@ impl Pipe {
 
 impl Drop for Pipe {
     fn drop(&mut self) {
-        self.handle.give_pipe(self.ends.take().filter(|_| self.held == 0));
+        if let Some(ends) = self.ends.take() {
+            self.handle.give_pipe(ends, self.held == 0);
+        }
     }
 }

@@ -78,6 +78,17 @@ impl Stream {
         self.descriptor.handle().kernel().reset_on_close(self.descriptor.raw(), reset);
     }
 
+    /// From here on the kernel asks now and then whether the other end is still there. Accepted connections are born so;
+    /// one that was made gets it once it lasts, since most do not, and it takes five calls.
+    pub fn endure(&self) {
+        self.descriptor.handle().kernel().endure(self.descriptor.raw());
+    }
+
+    /// Whether megabytes may wait in the kernel until the network takes them, for a peer that takes as much in a second.
+    pub fn store_more(&self, more: bool) {
+        self.descriptor.handle().kernel().store_more(self.descriptor.raw(), more);
+    }
+
     /// Waits until there is something to receive: bytes, the end, or an error.
     pub async fn readable(&self) -> io::Result<()> {
         op::ready(&self.descriptor, READABLE).await.map(drop)

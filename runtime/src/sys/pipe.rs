@@ -12,8 +12,10 @@ pub(crate) struct PipeEnds {
     pub(crate) capacity: usize,
 }
 
-/// What is asked for; more brings nothing. An unprivileged user gets some hundred of this size, then smaller ones.
+/// What is asked for. An unprivileged user gets some hundred of this size, then smaller ones.
 const CAPACITY: i32 = 256 * 1024;
+/// What is asked for where megabytes go in a second; no user gets more.
+const CAPACITY_WIDE: i32 = 1024 * 1024;
 
 /// Makes a pipe.
 pub(crate) fn pipe() -> io::Result<PipeEnds> {
@@ -23,16 +25,32 @@ pub(crate) fn pipe() -> io::Result<PipeEnds> {
         return Err(io::Error::last_os_error());
     }
     let (read, write) = (own(ends[0]), own(ends[1]));
-    // SAFETY: fcntl on a descriptor that we own; F_SETPIPE_SZ takes an integer. Refused, the pipe keeps its size; the
-    // size in force is asked for afterwards, since pages differ between boards.
-    let capacity = unsafe {
-        libc::fcntl(write.as_raw_fd(), libc::F_SETPIPE_SZ, CAPACITY);
-        libc::fcntl(write.as_raw_fd(), libc::F_GETPIPE_SZ)
-    };
-    Ok(PipeEnds { read, write, capacity: usize::try_from(capacity).unwrap_or(0) })
+    let mut ends = PipeEnds { read, write, capacity: 0 };
+    ends.resize(CAPACITY);
+    Ok(ends)
 }
 
 impl PipeEnds {
+    /// Makes it as large as pipes get, or as it was.
+    pub(crate) fn widen(&mut self) {
+        self.resize(CAPACITY_WIDE);
+    }
+
+    /// Whether it is larger than pipes are made.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.capacity > CAPACITY as usize
+    }
+
+    fn resize(&mut self, capacity: i32) {
+        // SAFETY: fcntl on a descriptor that we own; F_SETPIPE_SZ takes an integer. Refused, the pipe keeps its size; the
+        // size in force is asked for afterwards, since pages differ between boards.
+        let capacity = unsafe {
+            libc::fcntl(self.write.as_raw_fd(), libc::F_SETPIPE_SZ, capacity);
+            libc::fcntl(self.write.as_raw_fd(), libc::F_GETPIPE_SZ)
+        };
+        self.capacity = usize::try_from(capacity).unwrap_or(0);
+    }
+
     /// Moves up to `len` bytes from a socket into the pipe: 0 at the end of the stream.
     pub(crate) fn fill(&self, from: RawFd, len: usize) -> io::Result<usize> {
         splice(from, self.write.as_raw_fd(), len)

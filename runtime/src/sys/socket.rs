@@ -17,10 +17,15 @@ const USER_TIMEOUT: Duration = Duration::from_secs(300);
 /// a few hundred of them used up the TCP memory of the machine, and every connection on it became slow.
 const UNSENT_MAX: u32 = 256 * 1024;
 
-/// A TCP socket for connecting to `to`, with our options set.
+/// The same on a connection whose other end takes megabytes in a second.
+const UNSENT_MAX_FAST: u32 = 4 * 1024 * 1024;
+
+/// A TCP socket for connecting to `to`. It has no more options than a short exchange needs, since each is a call: see
+/// [`endure`].
 pub(crate) fn tcp(to: &SocketAddr) -> io::Result<RawFd> {
     let socket = Socket::new(Domain::for_address(*to), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
-    set_stream_options(&SockRef::from(&socket))?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
     Ok(socket.into_raw_fd())
 }
 
@@ -32,6 +37,26 @@ pub(crate) fn unix() -> io::Result<RawFd> {
 /// Options of a TCP connection. Set on a listener they are inherited by what it accepts (Linux).
 pub(crate) fn set_stream_options(socket: &SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
+    set_endurance(socket)
+}
+
+/// Has the kernel ask a peer that is silent whether it is still there, and give up one that takes nothing. On what is no
+/// TCP socket it has no effect.
+pub(crate) fn endure(fd: RawFd) {
+    with(fd, |socket| {
+        let _ = set_endurance(&socket);
+    });
+}
+
+/// Whether much may wait in the kernel until the network takes it.
+pub(crate) fn store_more(fd: RawFd, more: bool) {
+    with(fd, |socket| {
+        let _ = socket.set_tcp_notsent_lowat(if more { UNSENT_MAX_FAST } else { UNSENT_MAX });
+    });
+}
+
+fn set_endurance(socket: &SockRef<'_>) -> io::Result<()> {
     socket.set_keepalive(true)?;
     socket.set_tcp_keepalive(
         &socket2::TcpKeepalive::new()
@@ -39,7 +64,6 @@ pub(crate) fn set_stream_options(socket: &SockRef<'_>) -> io::Result<()> {
             .with_interval(KEEPALIVE_INTERVAL)
             .with_retries(KEEPALIVE_RETRIES),
     )?;
-    socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
 }
 
