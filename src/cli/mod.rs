@@ -173,11 +173,14 @@ struct CheckArgs {
 /// Say which site, route and servers a URL reaches, and why the others lost.
 ///
 /// Uses the routing code of the proxy itself, on the file; nothing needs to be running and no request is sent.
+/// Certificates are not read: that they can be used says `check`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  ringferry explain http://blog.example.com/2024/
-  ringferry explain http://localhost:8080/blog/ -c sites.toml")]
+  ringferry explain https://blog.example.com/2024/
+  ringferry explain http://localhost:8080/blog/ -c sites.toml
+  ringferry explain tls://vpn.example.com    by the name in TLS alone; tls://:443 sends none
+  ringferry explain tcp://:2222              which stream; udp://:53 as well")]
 struct ExplainArgs {
     /// The URL as a client would ask for it
     #[arg(value_name = "URL")]

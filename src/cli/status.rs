@@ -192,7 +192,7 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
 }
 
 /// The two largest units that matter: `3 d 4 h`, `12 min`, `0 s`.
-fn span(ms: u64) -> String {
+pub(super) fn span(ms: u64) -> String {
     let s = ms.div_ceil(1000);
     match s {
         0..60 => format!("{s} s"),
