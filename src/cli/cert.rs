@@ -22,7 +22,7 @@ pub(super) fn cert(args: CertArgs) -> Exit {
 }
 
 fn ca(args: CertCaArgs) -> Exit {
-    let config = match source::config(&args.config.file) {
+    let config = match source::config_if_any(&args.config.file) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
