@@ -269,7 +269,7 @@ fn the_demo_serves_three_sites_through_one_port() {
 
 #[test]
 fn the_demo_serves_them_by_tls_as_well() {
-    let demo = Proxy::of_verb("", &["demo", "--port", "0", "--https-port", "0"]);
+    let demo = Proxy::of_verb("", &["demo", "--port", "0", "--https-port", "0", "--admin", "admin.sock"]);
     let line = demo.log_line(|line| line.starts_with("listening on https://127.0.0.1:"));
     let address = line.trim_start_matches("listening on https://").to_owned();
     let state = demo.admin().parent().unwrap().to_owned();
@@ -292,6 +292,9 @@ fn the_demo_serves_them_by_tls_as_well() {
     let mut chat = tungstenite::client("wss://chat.localhost/ws", connect("chat.localhost")).unwrap().0;
     chat.send("hello".into()).unwrap();
     while !chat.read().unwrap().into_text().unwrap().contains("hello") {}
+    let status = demo.status();
+    assert_eq!(status["tls"][0]["site"], "blog.localhost", "{status:#}");
+    assert_eq!(status["tls"][0]["certificates"][0]["origin"], "internal", "{status:#}");
     let plain = Wire::connect(address.parse().unwrap()).get("blog.localhost", "/");
     assert!(plain.status() == 400 && plain.text().contains("write https://"), "{}", plain.text());
 }
