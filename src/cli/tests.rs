@@ -73,7 +73,7 @@ fn every_configuration_that_we_show_is_a_good_one() {
     let readme = include_str!("../../README.md");
     let blocks: Vec<_> = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert_eq!(blocks.len(), 1);
-    check(blocks[0], 3);
+    check(blocks[0], 4);
 
     let at = |port| ([127, 0, 0, 1], port).into();
     let sites = demo::DemoSites { blog: at(3001), files: at(3002), chat: at(3003) };
