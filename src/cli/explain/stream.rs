@@ -66,11 +66,11 @@ impl Taken<'_> {
         lines.push(format!("passes {what} on to {}", words::servers(config, *pool)));
         lines.extend(words::introduction(&config.pools[pool.index()]));
         lines.push(match is_udp {
-            true => format!("forgets a client after {} without a datagram", span(words::millis(*udp_idle))),
+            true => format!("ends flows without a datagram for {}", span(words::millis(*udp_idle))),
             false => format!("ends connections that move nothing for {}", span(words::millis(*idle))),
         });
         if let Some(max) = max_connections {
-            lines.push(format!("takes at most {max} {} at once", if is_udp { "clients" } else { "connections" }));
+            lines.push(format!("takes at most {max} {} at once", if is_udp { "flows" } else { "connections" }));
         }
         lines
     }

@@ -449,7 +449,7 @@ fn a_stream_is_found_by_its_address() {
          stream tcp/:2222: another address
          stream udp/127.0.0.1:53: another address
          passes datagrams on to 10.0.0.3:53
-         forgets a client after 5 s without a datagram",
+         ends flows without a datagram for 5 s",
     );
     check(
         streams,
@@ -464,7 +464,7 @@ fn a_stream_is_found_by_its_address() {
             "asked": { "listener": "udp://10.0.0.9:53" },
             "answer": {
                 "stream": "udp/10.0.0.9:53",
-                "does": ["passes datagrams on to 10.0.0.3:53", "forgets a client after 5 s without a datagram"],
+                "does": ["passes datagrams on to 10.0.0.3:53", "ends flows without a datagram for 5 s"],
             },
             "candidates": [
                 { "stream": "udp/10.0.0.9:53", "wins": true, "why": "takes what comes" },
