@@ -244,7 +244,8 @@ struct CertCaArgs {
 
 /// Show what a running Ringferry is doing.
 ///
-/// Connections, requests and errors since the start, each core, and each pool with the state of its servers.
+/// Connections, requests and errors since the start, each core, the certificates in use with the days that they have left,
+/// and each pool with the state of its servers.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
