@@ -1,8 +1,13 @@
 //! The command line: verbs, what they print, and exit codes that scripts may rely on.
 
-use crate::support::{Origin, Proxy, TempDir, WAIT, default_site, run_to_end, run_to_end_in, site};
+use crate::support::{Origin, Proxy, TempDir, WAIT, Wire, default_site, run_to_end, run_to_end_in, site};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Output;
+use std::sync::Arc;
 
 const GOOD: &str = "[listen]\nhttp = \"127.0.0.1:0\"\n[[site]]\nhost = \"a.test\"\nupstream = 3000\n";
 
@@ -112,6 +117,8 @@ fn explain_names_the_winner_and_why_the_others_lost() {
     }
     assert!(explain("http://b.test:8080/", 0).contains("127.0.0.1:3003"));
     assert!(explain("http://unknown.example:8080/", 0).contains("421"));
+    let output = check(config, &["explain", "https://a.test:8080/", "-c", "ringferry.toml"], 2);
+    assert!(stderr(&output).contains("write http://a.test:8080/"), "{}", stderr(&output));
 }
 
 #[test]
@@ -233,7 +240,7 @@ fn one_line_makes_a_proxy() {
 
 #[test]
 fn the_demo_serves_three_sites_through_one_port() {
-    let demo = Proxy::of_verb("", &["demo", "--port", "0"]);
+    let demo = Proxy::of_verb("", &["demo", "--port", "0", "--https-port", "0"]);
     for host in ["blog.localhost", "files.localhost", "chat.localhost"] {
         let page = demo.get(host, "/");
         assert_eq!(page.status(), 200, "{host}");
@@ -258,4 +265,45 @@ fn the_demo_serves_three_sites_through_one_port() {
     });
     chat[0].send("hello".into()).unwrap();
     while !chat[1].read().unwrap().into_text().unwrap().contains("hello") {}
+}
+
+#[test]
+fn the_demo_serves_them_by_tls_as_well() {
+    let demo = Proxy::of_verb("", &["demo", "--port", "0", "--https-port", "0", "--admin", "admin.sock"]);
+    let line = demo.log_line(|line| line.starts_with("listening on https://127.0.0.1:"));
+    let address = line.trim_start_matches("listening on https://").to_owned();
+    let state = demo.admin().parent().unwrap().to_owned();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(state.join("authority.pem")).unwrap()).unwrap();
+    let trusting = Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
+    let connect = |host: &'static str| {
+        let stream = TcpStream::connect(&address).unwrap();
+        stream.set_read_timeout(Some(WAIT)).unwrap();
+        let tls = ClientConnection::new(trusting.clone(), host.try_into().unwrap()).unwrap();
+        StreamOwned::new(tls, stream)
+    };
+    for host in ["blog.localhost", "files.localhost"] {
+        let mut stream = connect(host);
+        write!(stream, "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("<!doctype html>"), "{answer}");
+    }
+    let mut chat = tungstenite::client("wss://chat.localhost/ws", connect("chat.localhost")).unwrap().0;
+    chat.send("hello".into()).unwrap();
+    while !chat.read().unwrap().into_text().unwrap().contains("hello") {}
+    let status = demo.status();
+    assert_eq!(status["tls"][0]["site"], "blog.localhost", "{status:#}");
+    assert_eq!(status["tls"][0]["certificates"][0]["origin"], "internal", "{status:#}");
+    let plain = Wire::connect(address.parse().unwrap()).get("blog.localhost", "/");
+    assert!(plain.status() == 400 && plain.text().contains("write https://"), "{}", plain.text());
+}
+
+#[test]
+fn the_demo_goes_without_https_where_the_authority_cannot_be_kept() {
+    let demo = Proxy::of_verb_in("", &["demo", "--port", "0"], &[("STATE_DIRECTORY", "/proc/ringferry")]);
+    let why = demo.log_line(|line| line.contains("without https"));
+    assert!(why.contains("/proc/ringferry: cannot be written"), "{why}");
+    assert_eq!(demo.get("blog.localhost", "/").status(), 200);
+    assert!(!demo.log().all().iter().any(|line| line.contains("https://")), "{:?}", demo.log().all());
 }

@@ -62,7 +62,11 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.concerns.join(", "), self.problem)
+        // What is wrong with a site itself names it already.
+        match &self.concerns[..] {
+            [site] if *site == self.problem.origin => self.problem.fmt(f),
+            concerns => write!(f, "{}: {}", concerns.join(", "), self.problem),
+        }
     }
 }
 

@@ -93,6 +93,7 @@ impl Loader {
         let prepared = self.secrets.prepare(&config, unix_s(), monotonic_s()).map_err(Failure::Resource)?;
         warnings.extend(prepared.warnings);
         let listeners = bind(&config.listeners, current, self.cores, &mut self.next_key)?;
+        let tls = prepared.kept.status(&config);
         self.secrets.keep(prepared.kept);
         let drain_timeout = config.timeouts.drain;
         let instance = self.instance.clone();
@@ -101,6 +102,7 @@ impl Loader {
         Ok(control::Loaded {
             source: self.file.as_deref().map_or("the command line".into(), |file: &Path| file.display().to_string()),
             listeners: snapshot.listeners.iter().map(|bound| bound.url()).collect(),
+            tls,
             servers: snapshot.pools.iter().flat_map(|pool| pool.servers.iter().cloned()).collect(),
             snapshot: Arc::new(snapshot),
             drain_timeout,

@@ -1,12 +1,13 @@
 //! TLS of a snapshot: what was read and issued for its sites, ticket keys that outlive reloads, and whom to believe when
 //! servers are reached by it.
 
-use super::certificates::{Certificates, Finding};
+use super::certificates::{Certificates, Finding, terminations};
 use super::disk;
 use crate::config::Severity;
+use crate::control::{CertificateStatus, TlsStatus};
 use crate::model::{Config, SiteId, Trust};
 use crate::snapshot::{Clients, Material, Tls};
-use crate::tls::{CipherOrder, Fault, Keyring, Seed, Trusted, cipher_order, client_config, has_aes, roots};
+use crate::tls::{CipherOrder, Fault, Keyring, Pair, Seed, Trusted, cipher_order, client_config, has_aes, roots};
 use rustls::{ClientConfig, RootCertStore};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,6 +41,23 @@ pub(super) struct Prepared {
 pub(super) struct Kept {
     certificates: Certificates,
     clients: HashMap<Trust, Client>,
+}
+
+impl Kept {
+    /// What `status` tells of it.
+    pub(super) fn status(&self, config: &Config) -> Vec<TlsStatus> {
+        let certificate = |pair: &Arc<Pair>| CertificateStatus {
+            origin: pair.origin().to_owned(),
+            key: pair.kind().to_string(),
+            valid_until_unix_s: *pair.validity_s().end(),
+        };
+        let sites = terminations(config).filter_map(|(id, site, _)| {
+            let found = self.certificates.site(id)?;
+            let certificates = found.pairs().iter().map(certificate).collect();
+            Some(TlsStatus { site: site.name.clone(), serves: found.serves(), certificates })
+        });
+        sites.collect()
+    }
 }
 
 /// The protocols that are spoken with servers, the preferred one first.

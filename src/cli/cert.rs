@@ -22,7 +22,7 @@ pub(super) fn cert(args: CertArgs) -> Exit {
 }
 
 fn ca(args: CertCaArgs) -> Exit {
-    let config = match source::config(&args.config.file) {
+    let config = match source::config_if_any(&args.config.file) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
@@ -112,7 +112,7 @@ fn as_text(config: &Config, certificates: &Certificates, kept: Option<&Authority
         for pair in pairs(certificates, id) {
             let until = match pair.origin() == INTERNAL {
                 true => format!("by {issuer}, renewed by itself"),
-                false => validity(pair, now_s),
+                false => until(*pair.validity_s().end(), now_s),
             };
             let _ = writeln!(text, "  {}: {}, for {}, {until}", pair.origin(), pair.kind(), pair.names());
         }
@@ -128,9 +128,8 @@ fn as_text(config: &Config, certificates: &Certificates, kept: Option<&Authority
 }
 
 /// `until 2026-12-01 (23 days left)`.
-fn validity(pair: &Pair, now_s: u64) -> String {
-    let end_s = *pair.validity_s().end();
-    let left = match days_left(pair, now_s) {
+pub(super) fn until(end_s: u64, now_s: u64) -> String {
+    let left = match days_left(end_s, now_s) {
         left if left < 0 => "over".to_owned(),
         1 => "1 day left".to_owned(),
         left => format!("{left} days left"),
@@ -139,8 +138,8 @@ fn validity(pair: &Pair, now_s: u64) -> String {
 }
 
 /// Whole days; negative once it is over.
-fn days_left(pair: &Pair, now_s: u64) -> i64 {
-    (*pair.validity_s().end() as i64 - now_s as i64).div_euclid(DAY_S)
+fn days_left(end_s: u64, now_s: u64) -> i64 {
+    (end_s as i64 - now_s as i64).div_euclid(DAY_S)
 }
 
 fn as_json(config: &Config, certificates: &Certificates, kept: Option<&Authority>, now_s: u64) -> Value {
@@ -156,7 +155,7 @@ fn as_json(config: &Config, certificates: &Certificates, kept: Option<&Authority
         } else {
             value["valid_from"] = json!(day(*pair.validity_s().start()));
             value["valid_until"] = json!(day(*pair.validity_s().end()));
-            value["days_left"] = json!(days_left(pair, now_s));
+            value["days_left"] = json!(days_left(*pair.validity_s().end(), now_s));
         }
         value
     };

@@ -7,7 +7,7 @@
 use super::{CheckArgs, Exit, complain, say, source, unix_s};
 use crate::app::{Certificates, Finding, upstream_findings};
 use crate::config::{Loaded, Problem, Severity, load};
-use crate::model::{Config, ServerAddress};
+use crate::model::{Action, Config, ListenerId, PoolId, Protocol, RouteId, ServerAddress, Site, SiteTls};
 use serde_json::{Value, json};
 use std::net::ToSocketAddrs;
 
@@ -61,18 +61,34 @@ fn findings(config: &Config) -> Vec<Finding> {
 /// One line for each upstream name without an address.
 fn unresolved(config: &Config) -> Vec<String> {
     let mut lines = Vec::new();
-    for pool in &config.pools {
+    for (id, pool) in (0..).map(PoolId).zip(&config.pools) {
         for server in &pool.servers {
             let ServerAddress::Name { host, port } = &server.address else { continue };
             if let Err(error) = (host.as_str(), *port).to_socket_addrs() {
                 lines.push(format!(
-                    "{}: upstream name \"{host}\" does not resolve now ({error}); until it does, 503 is answered",
-                    pool.name
+                    "{}: upstream name \"{host}\" does not resolve now ({error}); until it does, {}",
+                    pool.name,
+                    without_servers(config, id)
                 ));
             }
         }
     }
     lines
+}
+
+/// What clients meet where a pool has no server with an address.
+fn without_servers(config: &Config, pool: PoolId) -> &'static str {
+    if let Some(stream) = config.streams.iter().find(|stream| stream.pool == pool) {
+        let is_udp = |id: &ListenerId| config.listeners[id.index()].protocol == Protocol::Udp;
+        return match (stream.listeners.iter().any(is_udp), stream.listeners.iter().all(is_udp)) {
+            (_, true) => "datagrams are dropped",
+            (true, false) => "connections are closed and datagrams dropped",
+            (false, _) => "connections are closed",
+        };
+    }
+    let leads_there = |id: RouteId| config.routes[id.index()].action == Action::Proxy(pool);
+    let passes_through = |site: &Site| site.tls == Some(SiteTls::Passthrough) && site.route_ids().any(leads_there);
+    if config.sites.iter().any(passes_through) { "connections are closed" } else { "503 is answered" }
 }
 
 fn summary(name: &str, config: Option<&Config>, errors: usize, warnings: usize) -> String {
@@ -82,12 +98,15 @@ fn summary(name: &str, config: Option<&Config>, errors: usize, warnings: usize) 
         _ => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
     };
     let content = config.map(|config| {
-        format!(
-            " ({}, {}, {})",
+        let mut parts = vec![
             plural(config.listeners.len(), "listener"),
             plural(config.sites.len(), "site"),
-            plural(config.routes.len(), "route")
-        )
+            plural(config.routes.len(), "route"),
+        ];
+        if !config.streams.is_empty() {
+            parts.push(plural(config.streams.len(), "stream"));
+        }
+        format!(" ({})", parts.join(", "))
     });
     format!("{name}: {counts}{}", content.unwrap_or_default())
 }
@@ -146,5 +165,33 @@ mod tests {
         assert_eq!(summary("a.toml", Some(&config), 0, 0), "a.toml: ok (0 listeners, 0 sites, 0 routes)");
         assert_eq!(summary("a.toml", Some(&config), 0, 1), "a.toml: ok, 1 warning (0 listeners, 0 sites, 0 routes)");
         assert_eq!(summary("a.toml", None, 2, 0), "a.toml: 2 errors, 0 warnings");
+        let config = load("stream = [{ listen = 'tcp/:2222', upstream = 'git:22' }]", "a.toml").config;
+        let text = "a.toml: ok (1 listener, 0 sites, 0 routes, 1 stream)";
+        assert_eq!(summary("a.toml", config.as_ref(), 0, 0), text);
+    }
+
+    #[test]
+    fn what_clients_meet_without_a_server_depends_on_what_they_speak() {
+        #[track_caller]
+        fn check(text: &str, expect: &[&str]) {
+            let config = load(text, "a.toml").config.expect("no problem is an error");
+            let told: Vec<_> = (0..config.pools.len() as u32).map(|id| without_servers(&config, PoolId(id))).collect();
+            assert_eq!(told, expect, "{text}");
+        }
+        check(
+            "site = [
+               { host = 'a', tls = 'internal', upstream = 'app' },
+               { host = 'b', tls = 'passthrough', upstream = 'vpn:443' },
+             ]",
+            &["503 is answered", "connections are closed"],
+        );
+        check(
+            "stream = [
+               { listen = 'tcp/:1', upstream = 'b:1' },
+               { listen = 'udp/:1', upstream = 'b:2' },
+               { listen = ['tcp/:3', 'udp/:3'], upstream = 'b:3' },
+             ]",
+            &["connections are closed", "datagrams are dropped", "connections are closed and datagrams dropped"],
+        );
     }
 }

@@ -173,11 +173,14 @@ struct CheckArgs {
 /// Say which site, route and servers a URL reaches, and why the others lost.
 ///
 /// Uses the routing code of the proxy itself, on the file; nothing needs to be running and no request is sent.
+/// Certificates are not read: that they can be used says `check`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  ringferry explain http://blog.example.com/2024/
-  ringferry explain http://localhost:8080/blog/ -c sites.toml")]
+  ringferry explain https://blog.example.com/2024/
+  ringferry explain http://localhost:8080/blog/ -c sites.toml
+  ringferry explain tls://vpn.example.com    by the name in TLS alone; tls://:443 sends none
+  ringferry explain tcp://:2222              which stream; udp://:53 as well")]
 struct ExplainArgs {
     /// The URL as a client would ask for it
     #[arg(value_name = "URL")]
@@ -228,7 +231,8 @@ struct CertListArgs {
 /// Print the certificate of our own authority, which issues for sites with tls = "internal".
 ///
 /// Makes the authority if there is none yet, so run it as the user who runs Ringferry, or as root. The certificate goes
-/// to stdout, in PEM; how to install it is told on a terminal. Its key stays where it is.
+/// to stdout, in PEM; how to install it is told on a terminal. Its key stays where it is. Of the configuration only
+/// `state` counts, so there need be no file.
 #[derive(Args, Debug)]
 struct CertCaArgs {
     #[command(flatten)]
@@ -240,7 +244,8 @@ struct CertCaArgs {
 
 /// Show what a running Ringferry is doing.
 ///
-/// Connections, requests and errors since the start, each core, and each pool with the state of its servers.
+/// Connections, requests and errors since the start, each core, the certificates in use with the days that they have left,
+/// and each pool with the state of its servers.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -301,15 +306,21 @@ struct ProxyArgs {
 /// Start three little sites and the proxy in front of them.
 ///
 /// A blog, a file server for one large download and for uploads, and a chat over WebSocket, all in this process and
-/// on this machine only. Prints their addresses, the configuration that it runs, and three commands to try.
+/// on this machine only. Prints their addresses, the configuration that it runs, and commands to try.
+///
+/// Each is there by http:// and by https://. Certificates come from an authority of this machine, which is made if there
+/// is none yet (`ringferry cert ca --help`); where it cannot be kept, the demo goes without https.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Browsers and curl resolve *.localhost by themselves. To look at a board from another machine:
-  ssh -L 8080:localhost:8080 pi@raspberrypi")]
+  ssh -L 8080:localhost:8080 -L 8443:localhost:8443 pi@raspberrypi")]
 struct DemoArgs {
-    /// The port to listen on; the next free one if it is taken
+    /// The port for http://; the next free one if it is taken
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     port: u16,
+    /// The port for https://; the next free one if it is taken
+    #[arg(long, value_name = "PORT", default_value_t = 8443)]
+    https_port: u16,
     /// Open an admin socket here, for `status` and `reload`
     #[arg(long, value_name = "PATH")]
     admin: Option<PathBuf>,
@@ -318,9 +329,12 @@ struct DemoArgs {
 #[derive(Args, Debug)]
 struct ConfigArg {
     /// The configuration file
-    #[arg(short = 'c', long = "config", value_name = "FILE", default_value = "/etc/ringferry/ringferry.toml")]
+    #[arg(short = 'c', long = "config", value_name = "FILE", default_value = CONFIG_FILE)]
     file: PathBuf,
 }
+
+/// The configuration file where none is named.
+const CONFIG_FILE: &str = "/etc/ringferry/ringferry.toml";
 
 #[derive(Args, Debug)]
 struct AdminArg {

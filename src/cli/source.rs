@@ -1,6 +1,6 @@
 //! From a file or a text to a configuration, with its problems printed: the first step of most verbs.
 
-use super::{Exit, complain};
+use super::{CONFIG_FILE, Exit, complain};
 use crate::config::{Loaded, Problem, load};
 use crate::model::Config;
 use std::io::{self, IsTerminal};
@@ -12,6 +12,13 @@ pub(super) fn config(file: &Path) -> Result<Config, Exit> {
     let Loaded { config, problems } = load(&text, &name);
     print(&problems, &name);
     config.ok_or(Exit::Configuration)
+}
+
+/// The same for those who can do without one: where no file was named, and the usual one is not there, it is as empty.
+pub(super) fn config_if_any(file: &Path) -> Result<Config, Exit> {
+    let is_absent = file == Path::new(CONFIG_FILE)
+        && matches!(file.symlink_metadata(), Err(why) if why.kind() == io::ErrorKind::NotFound);
+    if is_absent { Ok(Config::default()) } else { config(file) }
 }
 
 /// The name that messages use for `file`, and its text.

@@ -1,8 +1,9 @@
 //! `ringferry status`: what a running process is doing, as text for a person or as it came.
 
 use super::ask::{Unanswered, ask};
-use super::{Exit, complain, say, unix_s};
-use crate::control::{Answer, Numbers, PoolStatus, Request, ServerState, ServerStatus, Status};
+use super::{Exit, cert, complain, say, unix_s};
+use crate::control::{Answer, Numbers, PoolStatus, Request, ServerState, ServerStatus, Status, TlsStatus};
+use crate::tls::INTERNAL;
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
 use std::ops::Range;
@@ -49,6 +50,10 @@ fn render(status: &Status, now_unix_s: u64, color: bool) -> String {
     }
     out.push('\n');
     numbers(&mut out, status);
+    if !status.tls.is_empty() {
+        out.push('\n');
+        certificates(&mut out, &status.tls, now_unix_s, color);
+    }
     for pool in &status.pools {
         out.push('\n');
         self::pool(&mut out, pool, color);
@@ -97,6 +102,32 @@ fn row(name: String, numbers: &Numbers) -> [Cell; 9] {
         bytes(numbers.bytes_out),
     ]
     .map(Cell::from)
+}
+
+/// What each site that ends TLS shows, one line for each certificate.
+fn certificates(out: &mut String, sites: &[TlsStatus], now_unix_s: u64, color: bool) {
+    let mut rows = vec![["TLS", "certificate", ""].map(Cell::from)];
+    let mut add = |site: &str, certificate: &str, remark: String, is_bad: bool| {
+        let mut cells = [site, certificate, &remark].map(Cell::from);
+        if is_bad && color {
+            cells[2].paint = RED;
+        }
+        rows.push(cells);
+    };
+    for site in sites {
+        if !site.serves {
+            add(&site.site, "none", "clients are turned away; `ringferry check` says why".to_owned(), true);
+            continue;
+        }
+        for (index, found) in site.certificates.iter().enumerate() {
+            let until = cert::until(found.valid_until_unix_s, now_unix_s);
+            let is_over = found.valid_until_unix_s < now_unix_s;
+            let renewed = if found.origin == INTERNAL { ", renewed by itself" } else { "" };
+            let remark = format!("{}, {until}{renewed}", found.key);
+            add(if index == 0 { &site.site } else { "" }, &found.origin, remark, is_over);
+        }
+    }
+    table(out, &rows, 0..0);
 }
 
 fn pool(out: &mut String, pool: &PoolStatus, color: bool) {
@@ -192,7 +223,7 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
 }
 
 /// The two largest units that matter: `3 d 4 h`, `12 min`, `0 s`.
-fn span(ms: u64) -> String {
+pub(super) fn span(ms: u64) -> String {
     let s = ms.div_ceil(1000);
     match s {
         0..60 => format!("{s} s"),
@@ -226,7 +257,7 @@ const PLAIN: &str = "\x1b[0m";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{CoreStatus, ListenerStatus, SnapshotStatus};
+    use crate::control::{CertificateStatus, CoreStatus, ListenerStatus, SnapshotStatus};
 
     fn example() -> Status {
         let busy =
@@ -283,6 +314,35 @@ pool blog.example.com/, 3 waiting
   app.lan:80      ejected, 9 s       0         0       3  at 192.168.1.7:80; connection refused, 2 s ago
 ";
         assert_eq!(render(&example(), 1720, false), expect);
+    }
+
+    #[test]
+    fn who_ends_tls_is_told_how_long_the_certificate_lasts() {
+        let certificate = |origin: &str, valid_until_unix_s| CertificateStatus {
+            origin: origin.into(),
+            key: "ECDSA".into(),
+            valid_until_unix_s,
+        };
+        let site = |site: &str, certificates: Vec<_>| TlsStatus {
+            site: site.into(),
+            serves: !certificates.is_empty(),
+            certificates,
+        };
+        let sites = [
+            site("a.test", vec![certificate("/etc/a.pem", 20 * 86_400), certificate("/etc/old.pem", 86_400)]),
+            site("home.test", vec![certificate("internal", 30 * 86_400)]),
+            site("broken.test", vec![]),
+        ];
+        let mut out = String::new();
+        certificates(&mut out, &sites, 10 * 86_400, false);
+        let expect = "\
+TLS          certificate
+a.test       /etc/a.pem    ECDSA, until 1970-01-21 (10 days left)
+             /etc/old.pem  ECDSA, until 1970-01-02 (over)
+home.test    internal      ECDSA, until 1970-01-31 (20 days left), renewed by itself
+broken.test  none          clients are turned away; `ringferry check` says why
+";
+        assert_eq!(out, expect);
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn the_definitions_are_consistent() {
 fn files_and_sockets_have_defaults() {
     check("ringferry run", r#"file: "/etc/ringferry/ringferry.toml" }, cores: None, admin: AdminArg { socket: None }"#);
     check("ringferry check", r#"file: "/etc/ringferry/ringferry.toml" }, strict: false, json: false"#);
-    check("ringferry demo", "port: 8080, admin: None");
+    check("ringferry demo", "port: 8080, https_port: 8443, admin: None");
     check("ringferry proxy --from :80 --to 3000", r#"from: ":80", to: "3000", host: "*", admin: None"#);
 }
 
@@ -73,12 +73,15 @@ fn every_configuration_that_we_show_is_a_good_one() {
     let readme = include_str!("../../README.md");
     let blocks: Vec<_> = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert_eq!(blocks.len(), 1);
-    check(blocks[0], 3);
+    check(blocks[0], 4);
 
     let at = |port| ([127, 0, 0, 1], port).into();
     let sites = demo::DemoSites { blog: at(3001), files: at(3002), chat: at(3003) };
-    check(&demo::config_text(8080, true, &sites), 4);
-    check(&demo::config_text(8080, false, &sites), 4);
+    for ipv6 in [true, false] {
+        let port = |number| demo::Port { number, ipv6 };
+        check(&demo::config_text(port(8080), None, &sites), 4);
+        check(&demo::config_text(port(8080), Some(port(8443)), &sites), 7);
+    }
 
     check(&proxy::config_text(":8080", "3000", "*"), 1);
     check(&proxy::config_text(":80", "app.lan:8123", "home.example.com"), 1);

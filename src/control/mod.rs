@@ -14,7 +14,10 @@ mod writer;
 
 pub use admin::AdminSocket;
 pub use protocol::{Answer, Request};
-pub use status::{CoreStatus, ListenerStatus, Numbers, PoolStatus, ServerState, ServerStatus, SnapshotStatus, Status};
+pub use status::{
+    CertificateStatus, CoreStatus, ListenerStatus, Numbers, PoolStatus, ServerState, ServerStatus, SnapshotStatus,
+    Status, TlsStatus,
+};
 
 use crate::log::{Batch, LogQueue};
 use crate::shared::{Command, CoreLink, CoreStats, Event, ServerCell};
@@ -79,6 +82,8 @@ pub struct Loaded<S> {
     pub source: String,
     /// The addresses that it accepts on.
     pub listeners: Vec<String>,
+    /// Its sites that end TLS.
+    pub tls: Vec<TlsStatus>,
     /// Its servers, those of a pool together.
     pub servers: Vec<Arc<ServerCell>>,
     /// How long exchanges in flight may take at the end.
@@ -337,6 +342,7 @@ impl<S: 'static> Running<S> {
                 .iter()
                 .map(|address| ListenerStatus { address: address.clone() })
                 .collect(),
+            tls: self.in_force.tls.clone(),
             totals,
             cores,
             pools: status::pools(&self.in_force.servers, (self.now_ms)()),

@@ -23,6 +23,9 @@ pub struct Status {
     pub snapshot: SnapshotStatus,
     /// Addresses that it accepts on.
     pub listeners: Vec<ListenerStatus>,
+    /// Each site that ends TLS, in the order of the configuration.
+    #[serde(default)]
+    pub tls: Vec<TlsStatus>,
     /// All cores together.
     pub totals: Numbers,
     /// Each core.
@@ -47,6 +50,28 @@ pub struct SnapshotStatus {
 pub struct ListenerStatus {
     /// Address and port.
     pub address: String,
+}
+
+/// A site that ends TLS.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TlsStatus {
+    /// Its name.
+    pub site: String,
+    /// Clients get a certificate. If not, they are turned away: none can be used, or it is not known whom to let in.
+    pub serves: bool,
+    /// Those in use.
+    pub certificates: Vec<CertificateStatus>,
+}
+
+/// A certificate in use.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    /// The file that it was read from, or that our own authority issued it.
+    pub origin: String,
+    /// The kind of its key.
+    pub key: String,
+    /// When clients no longer take it, in seconds since 1970.
+    pub valid_until_unix_s: u64,
 }
 
 /// One core.

@@ -108,6 +108,7 @@ fn loaded(generation: u64) -> Loaded<u64> {
         snapshot: Arc::new(generation),
         source: "test.toml".into(),
         listeners: vec!["127.0.0.1:8080".into()],
+        tls: vec![],
         servers: vec![
             Registry::default().server("pool", &Server::at(ServerAddress::Ip("127.0.0.1:3000".parse().unwrap()))),
         ],

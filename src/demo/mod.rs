@@ -49,11 +49,29 @@ pub fn start() -> io::Result<DemoSites> {
     Ok(sites)
 }
 
-/// The configuration that puts the three sites behind `port` of this machine.
-pub fn config_text(port: u16, ipv6: bool, sites: &DemoSites) -> String {
+/// A port of loopback.
+#[derive(Clone, Copy, Debug)]
+pub struct Port {
+    /// Its number.
+    pub number: u16,
+    /// It is free for IPv6 as well.
+    pub ipv6: bool,
+}
+
+impl Port {
+    /// The value of `listen`.
+    fn listen(self, scheme: &str) -> String {
+        let Port { number, ipv6 } = self;
+        let ipv4 = format!(r#""{scheme}127.0.0.1:{number}""#);
+        if ipv6 { format!(r#"[{ipv4}, "{scheme}[::1]:{number}"]"#) } else { ipv4 }
+    }
+}
+
+/// The configuration that puts the three sites behind one port of this machine, and by TLS behind another.
+pub fn config_text(http: Port, https: Option<Port>, sites: &DemoSites) -> String {
     let DemoSites { blog, files, chat } = sites;
-    let listen =
-        if ipv6 { format!(r#"["127.0.0.1:{port}", "[::1]:{port}"]"#) } else { format!(r#""127.0.0.1:{port}""#) };
+    let (listen, port) = (http.listen(""), http.number);
+    let by_tls = https.map(|https| by_tls(https, sites)).unwrap_or_default();
     format!(
         r#"# Three sites behind one port of this machine. To make it yours, copy it,
 # write ":80" to be reached from outside, your own hosts, and your own ports.
@@ -79,6 +97,36 @@ route = [
   {{ path = "/blog/", strip_prefix = true, upstream = "http://{blog}" }},
   {{ path = "/", redirect = {{ to = "http://localhost:{port}/blog/", status = 302 }} }},
 ]
+{by_tls}"#
+    )
+}
+
+/// They are sites of their own, because a site with TLS redirects http:// to it, and a browser would then meet a
+/// certificate that it does not know before it has seen a page.
+fn by_tls(https: Port, sites: &DemoSites) -> String {
+    let (DemoSites { blog, files, chat }, listen) = (sites, https.listen("https://"));
+    format!(
+        r#"
+# The same by TLS, with certificates of an authority of this machine. Yours need
+# no listen (:443 it is), and no second site: http:// is redirected to https://.
+
+[[site]]
+host     = "blog.localhost"
+listen   = {listen}
+tls      = "internal"
+upstream = "http://{blog}"
+
+[[site]]
+host     = "files.localhost"
+listen   = {listen}
+tls      = "internal"
+upstream = "http://{files}"
+
+[[site]]
+host     = "chat.localhost"
+listen   = {listen}
+tls      = "internal"
+upstream = "http://{chat}"
 "#
     )
 }

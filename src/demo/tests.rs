@@ -202,10 +202,12 @@ fn a_request_that_is_no_handshake_does_not_enter() {
 
 #[test]
 fn the_configuration_is_valid_toml_with_a_site_for_each_host() {
-    for ipv6 in [true, false] {
-        let text = config_text(8080, ipv6, sites());
+    for (ipv6, https, count) in [(true, true, 7), (false, true, 7), (true, false, 4), (false, false, 4)] {
+        let https = https.then_some(Port { number: 8443, ipv6 });
+        let text = config_text(Port { number: 8080, ipv6 }, https, sites());
         let table = toml::de::DeTable::parse(&text).expect("valid TOML");
-        assert_eq!(table.get_ref()["site"].get_ref().as_array().unwrap().len(), 4);
+        assert_eq!(table.get_ref()["site"].get_ref().as_array().unwrap().len(), count);
         assert_eq!(text.contains("\"[::1]:8080\""), ipv6);
+        assert_eq!(text.contains("\"https://[::1]:8443\""), ipv6 && https.is_some());
     }
 }

@@ -21,6 +21,11 @@ impl Listener {
     pub const fn http(address: SocketAddr, dual_stack: bool) -> Listener {
         Listener { address, dual_stack, protocol: Protocol::Http, proxy_protocol: None }
     }
+
+    /// The address as configured, with what is spoken there: `https://[::]:443`.
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.protocol.scheme(), self.address)
+    }
 }
 
 /// What is spoken on a listener.

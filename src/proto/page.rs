@@ -1,5 +1,6 @@
 //! Answers of our own: short pages for errors, and redirects. They name nothing of what is behind the proxy.
 
+use super::error::Cause;
 use super::headers::{connection_field, write_field, write_number};
 use crate::model::Redirect;
 use ringferry_parser::h1::{Fields, Known, Method, RequestHead, Target, Version, list};
@@ -46,14 +47,17 @@ pub fn accepts_html(fields: &Fields<'_, '_>) -> bool {
 }
 
 /// Writes an error page: head and body. Returns the bytes of the body, as all of these do.
-pub fn write_page(status: u16, cx: &PageCx<'_>, out: &mut Vec<u8>) -> u64 {
+pub fn write_page(status: u16, cause: Cause, cx: &PageCx<'_>, out: &mut Vec<u8>) -> u64 {
+    let (reason, usual) = words(status);
+    let body = error_body(status, reason, way_out(cause).unwrap_or(usual), cx.html);
     // Some of these statuses may be cached by default; none of them should outlive its cause.
-    write(status, ("Cache-Control", b"no-store"), &error_body(status, cx.html), cx, out)
+    write(status, ("Cache-Control", b"no-store"), &body, cx, out)
 }
 
 /// Writes a 405 with the methods that are served.
 pub fn write_not_allowed(allow: &str, cx: &PageCx<'_>, out: &mut Vec<u8>) -> u64 {
-    write(405, ("Allow", allow.as_bytes()), &error_body(405, cx.html), cx, out)
+    let (reason, sentence) = words(405);
+    write(405, ("Allow", allow.as_bytes()), &error_body(405, reason, sentence, cx.html), cx, out)
 }
 
 /// Writes a redirect, path and query of the request behind it where the configuration says so.
@@ -77,8 +81,7 @@ pub fn write_redirect(redirect: &Redirect, target: &Target<'_>, cx: &PageCx<'_>,
     write(redirect.status, ("Location", location.as_bytes()), &body, cx, out)
 }
 
-fn error_body(status: u16, as_html: bool) -> String {
-    let (reason, sentence) = words(status);
+fn error_body(status: u16, reason: &str, sentence: &str, as_html: bool) -> String {
     if as_html {
         html(status, reason, &format!("<p>{sentence}</p>"))
     } else {
@@ -122,6 +125,11 @@ fn html(status: u16, reason: &str, content: &str) -> String {
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+/// The sentence for a cause that whoever reads the page can do something about, which its status does not tell.
+fn way_out(cause: Cause) -> Option<&'static str> {
+    (cause == Cause::PlainOnTls).then_some("This port speaks TLS: write https:// in front of the address.")
 }
 
 /// The reason phrase, and a sentence for whoever reads the page.
@@ -195,7 +203,8 @@ mod tests {
             ("application/json", false),
             ("text/html-ish", false),
         ] {
-            let (status, head, body) = answer(&get(accept), true, |_, cx, out| write_page(421, cx, out));
+            let (status, head, body) =
+                answer(&get(accept), true, |_, cx, out| write_page(421, Cause::UnknownHost, cx, out));
             assert_eq!((status, body.starts_with("<!doctype html>")), (421, html), "{accept}");
             assert_eq!(head.contains("Content-Type: text/html"), html, "{accept}");
             assert!(body.contains("421") && !head.contains("Connection"), "{head}");
@@ -205,10 +214,19 @@ mod tests {
 
     #[test]
     fn a_page_closes_when_told_to_and_is_empty_after_head() {
-        let (_, head, _) = answer(&get("*/*"), false, |_, cx, out| write_page(400, cx, out));
+        let (_, head, _) = answer(&get("*/*"), false, |_, cx, out| write_page(400, Cause::AmbiguousPath, cx, out));
         assert!(head.contains("\r\nConnection: close"), "{head}");
-        let (_, head, body) = answer("HEAD / HTTP/1.0\r\n\r\n", true, |_, cx, out| write_page(503, cx, out));
+        let (_, head, body) =
+            answer("HEAD / HTTP/1.0\r\n\r\n", true, |_, cx, out| write_page(503, Cause::NoServer, cx, out));
         assert!(head.contains("\r\nConnection: keep-alive") && body.is_empty(), "{head}");
+    }
+
+    #[test]
+    fn who_forgot_https_is_told_to_write_it() {
+        for accept in ["*/*", "text/html"] {
+            let (_, _, body) = answer(&get(accept), false, |_, cx, out| write_page(400, Cause::PlainOnTls, cx, out));
+            assert!(body.contains("400") && body.contains("write https:// in front"), "{body}");
+        }
     }
 
     #[test]

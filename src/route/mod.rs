@@ -6,11 +6,13 @@
 
 mod explain;
 mod host;
+mod https;
 mod path;
 mod table;
 #[cfg(test)]
 mod tests;
 
-pub use explain::{Candidate, Explanation, Verdict, explain};
+pub use explain::{Asked, Candidate, Explanation, Outcome, Verdict, explain, explain_name};
 pub use host::Hosts;
+pub use https::https_origin;
 pub use table::{Found, NoRoute, Table};

@@ -1,5 +1,8 @@
-use super::{Candidate, Explanation, Found, NoRoute, Table, Verdict, explain};
-use crate::model::{Action, Config, HostPattern, Listener, ListenerId, PoolId, Rng, Route, RouteId, Site, SiteId};
+use super::{Candidate, Explanation, Found, NoRoute, Outcome, Table, Verdict, explain, explain_name};
+use crate::model::{
+    Action, Config, HostPattern, Listener, ListenerId, PoolId, Protocol, Rng, Route, RouteId, Site, SiteId, SiteTls,
+    Termination,
+};
 use ringferry_parser::path::{Path, Scratch};
 
 /// Builds a configuration from lines `listeners | hosts | paths`, one line a site, each field separated by spaces.
@@ -197,7 +200,7 @@ fn an_explanation_names_the_winner_and_why_the_others_lost() {
     let table = Table::build(&config);
     let explain = |listener, host, path| explained(&table, &config, ListenerId(listener), host, path);
     let explanation = explain(0, "a.example.com", "/blog/y");
-    assert_eq!(name(&config, explanation.outcome), "a.example.com /blog");
+    assert_eq!(explanation.outcome, Outcome::Route(Found { site: SiteId(1), route: RouteId(2) }));
     assert_eq!(
         explanation.candidates.iter().map(|Candidate { verdict, .. }| *verdict).collect::<Vec<_>>(),
         [
@@ -213,7 +216,7 @@ fn an_explanation_names_the_winner_and_why_the_others_lost() {
     );
     assert_eq!(
         explanation.to_string(),
-        "a.example.com/blog/y on 0.0.0.0:80
+        "a.example.com/blog/y on http://0.0.0.0:80
   site a.example.com, route /blog: answers
   site *: matches, but a more specific host wins
   site a.example.com, route /: matches, but a longer path wins
@@ -226,7 +229,7 @@ fn an_explanation_names_the_winner_and_why_the_others_lost() {
     );
 
     let nothing = explain(1, "c.example.org", "/");
-    assert_eq!(nothing.outcome, Err(NoRoute::Host));
+    assert_eq!(nothing.outcome, Outcome::Refused(NoRoute::Host));
     assert!(nothing.to_string().contains("no route: no site has this host (421)"));
 }
 
@@ -238,7 +241,7 @@ fn an_explanation_of_an_ambiguous_path_names_both_choices() {
         let explained = explained(&Table::build(&config), &config, ListenerId(0), "a", path).to_string();
         assert_eq!(explained.lines().map(str::trim).collect::<Vec<_>>(), expect.lines().collect::<Vec<_>>());
     }
-    let (a, b) = ("a/open/%2Fadmin on 0.0.0.0:80", "a/open/../x on 0.0.0.0:80");
+    let (a, b) = ("a/open/%2Fadmin on http://0.0.0.0:80", "a/open/../x on http://0.0.0.0:80");
     let no_route = "no route: the path as sent and its normal form choose different routes (400)";
     check(
         "/open/%2Fadmin",
@@ -256,9 +259,74 @@ fn an_explanation_of_an_ambiguous_path_names_both_choices() {
     );
     check(
         "/%6Fpen/%78",
-        "a/%6Fpen/%78 on 0.0.0.0:80\nin normal form: /open/x\nsite a, route /open: answers\n\
+        "a/%6Fpen/%78 on http://0.0.0.0:80\nin normal form: /open/x\nsite a, route /open: answers\n\
          site a, route /open/admin: another path\nsite a, route /other: another path",
     );
+}
+
+/// Checks what a client gets on the listener of number 1, where TLS is spoken, or of number 0, where it is not.
+#[track_caller]
+fn check_tls(listener: u32, host: &str, path: Option<&str>, expect: Outcome) {
+    let mut config = config(
+        "0 1 | a *.a 192.0.2.1 | / /blog
+         0 1 | p             | /
+         0   | plain         | /
+         1   | b             | /x",
+    );
+    config.listeners[1].protocol = Protocol::Https;
+    let terminated = || Some(SiteTls::Terminate(Termination { certificates: Vec::new(), client_ca: None }));
+    (config.sites[0].tls, config.sites[3].tls) = (terminated(), terminated());
+    config.sites[1].tls = Some(SiteTls::Passthrough);
+    let (table, listener) = (Table::build(&config), ListenerId(listener));
+    let explanation = match path {
+        Some(path) => explained(&table, &config, listener, host, path),
+        None => explain_name(&table, &config, listener, host),
+    };
+    assert_eq!(explanation.outcome, expect);
+    let winner = explanation.candidates.iter().find(|candidate| candidate.verdict == Verdict::Wins);
+    assert_eq!(winner.is_some(), explanation.outcome.refusal().is_none(), "{explanation}");
+}
+
+#[test]
+fn tls_is_chosen_by_name_and_then_by_path() {
+    let found = |site, route| Outcome::Route(Found { site: SiteId(site), route: RouteId(route) });
+    check_tls(1, "a", Some("/blog/1"), found(0, 1));
+    check_tls(1, "b", Some("/x"), found(3, 4));
+    check_tls(1, "b", Some("/"), Outcome::Refused(NoRoute::Path));
+    check_tls(1, "p", Some("/blog/1"), Outcome::PassedThrough(SiteId(1)));
+    check_tls(1, "plain", Some("/"), Outcome::UnknownName);
+    // Clients send no name for an address (RFC 6066 section 3), and no site here is for those without.
+    check_tls(1, "192.0.2.1", Some("/"), Outcome::UnknownName);
+}
+
+#[test]
+fn a_name_alone_says_where_tls_ends() {
+    check_tls(1, "x.a", None, Outcome::Terminated(SiteId(0)));
+    check_tls(1, "p", None, Outcome::PassedThrough(SiteId(1)));
+    check_tls(1, "plain", None, Outcome::UnknownName);
+    check_tls(1, "", None, Outcome::UnknownName);
+}
+
+#[test]
+fn without_tls_a_site_that_has_it_redirects_to_where_it_has() {
+    check_tls(0, "a", Some("/blog/1"), Outcome::ToHttps(SiteId(0), "https://a:81/blog/1".into()));
+    check_tls(0, "p", Some("/"), Outcome::ToHttps(SiteId(1), "https://p:81/".into()));
+    check_tls(0, "plain", Some("/"), Outcome::Route(Found { site: SiteId(2), route: RouteId(3) }));
+    check_tls(0, "b", Some("/x"), Outcome::Refused(NoRoute::Host));
+}
+
+#[test]
+fn a_host_that_tls_was_not_made_for_is_told_apart_from_the_one_that_it_was() {
+    let mut config = config("0 | * | /\n0 | 192.0.2.1 | /");
+    config.listeners[0].protocol = Protocol::Https;
+    for site in &mut config.sites {
+        site.tls = Some(SiteTls::Terminate(Termination { certificates: Vec::new(), client_ca: None }));
+    }
+    let explanation = explained(&Table::build(&config), &config, ListenerId(0), "192.0.2.1", "/");
+    let found = Found { site: SiteId(1), route: RouteId(1) };
+    assert_eq!(explanation.outcome, Outcome::OtherSite(SiteId(0), found));
+    let verdicts: Vec<_> = explanation.candidates.iter().map(|candidate| candidate.verdict).collect();
+    assert_eq!(verdicts, [Verdict::HasName, Verdict::HasHost]);
 }
 
 #[test]

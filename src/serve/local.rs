@@ -49,7 +49,7 @@ pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, 
             meter.status = status;
             meter.bytes_out = match status {
                 405 => write_not_allowed(ALLOW, &page, &mut out),
-                _ => write_page(status, &page, &mut out),
+                _ => write_page(status, error.cause, &page, &mut out),
             };
         }
     }

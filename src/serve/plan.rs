@@ -8,7 +8,7 @@ use crate::proto::error::{Cause, Error, Stage};
 use crate::proto::h1::keeps_alive;
 use crate::proto::headers::{RequestCx, client_address, offered_protocols, seen_before, write_request};
 use crate::proto::page::accepts_html;
-use crate::route::{Found, NoRoute};
+use crate::route::{Found, NoRoute, https_origin};
 use crate::snapshot::Snapshot;
 use ringferry_parser::h1::{
     FieldSlots, Fields, HeadLimits, Known, Method, Parsed, RequestBody, RequestHead, Target, Version, request,
@@ -259,17 +259,10 @@ fn to_https(snapshot: &Snapshot, site: SiteId, head: &RequestHead<'_, '_>) -> Re
         let is_tls = snapshot.config.listeners[id.index()].protocol == Protocol::Https;
         is_tls.then(|| snapshot.listeners[id.index()].address.port())
     });
-    let ports: Vec<u16> = ports.collect();
-    let host = head.host.map_or("", |authority| authority.host);
-    let to = match ports.first() {
-        Some(port) if !ports.contains(&HTTPS_PORT) => format!("https://{host}:{port}"),
-        _ => format!("https://{host}"),
-    };
+    let to = https_origin(head.host.map_or("", |authority| authority.host), ports);
     let redirect = Redirect { to, keep_path: true, status: 308 };
     Reply::Redirect(redirect, [head.target.path().to_owned(), head.target.query().unwrap_or_default().to_owned()])
 }
-
-const HTTPS_PORT: u16 = 443;
 
 /// What the route does with the request.
 fn act(

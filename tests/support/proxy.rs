@@ -74,14 +74,22 @@ impl Proxy {
     /// Any verb that serves, in a directory where `ringferry.toml` holds `config`.
     #[track_caller]
     pub(crate) fn of_verb(config: &str, args: &[&str]) -> Proxy {
+        Proxy::of_verb_in(config, args, &[])
+    }
+
+    /// The same with these variables in its environment.
+    #[track_caller]
+    pub(crate) fn of_verb_in(config: &str, args: &[&str], environment: &[(&str, &str)]) -> Proxy {
         let dir = TempDir::new();
         std::fs::write(dir.path().join("ringferry.toml"), complete(config)).unwrap();
         let mut child = Command::new(PROGRAM)
             .args(args)
             .current_dir(dir.path())
             .env("NO_COLOR", "1")
-            // What it leaves behind when it is killed goes with the directory.
+            // What it leaves behind when it is killed goes with the directory, and so does what is kept on purpose.
             .env("TMPDIR", dir.path())
+            .env("STATE_DIRECTORY", dir.path())
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -85,7 +85,7 @@ fn what_is_wrong_is_an_error_where_nothing_is_left() {
     let not_for = "warning a.test: other.pem: not for a.test: the certificate is for other.test";
     check(&folder, &[("a.test", &[&other])], &[not_for]);
     check(&folder, &[("a.test", &[&good, &lost])], &[&format!("warning a.test: {unread}")]);
-    let none = |host| format!("error {host}: {host}: there is no certificate for this host");
+    let none = |host| format!("error {host}: there is no certificate for this host");
     check(&folder, &[("a.test", &[&lost])], &[&format!("error a.test: {unread}"), &none("a.test")]);
     // One file for two sites is told once, and as bad as it is for the worse one.
     let both = format!("error a.test, b.test: {unread}");
@@ -107,7 +107,7 @@ fn looking_makes_no_authority_and_says_if_there_can_be_none() {
 
     folder.write("state/authority.key", "");
     let broken = "a.test: state/authority.key: cannot be used as our authority: no certificate in it";
-    let none = "error a.test: a.test: there is no certificate for this host".to_owned();
+    let none = "error a.test: there is no certificate for this host".to_owned();
     assert_eq!(told(&folder, look().findings()), [format!("error {broken}"), none]);
     // The running program goes on with the one that it has.
     let reloaded = running.load(&config, NOW_S);

@@ -130,7 +130,7 @@ fn one_day_is_no_days() {
     let pair = &pairs(&certificates, SiteId(0))[0];
     let end_s = *pair.validity_s().end();
     for (before_s, expect) in [(-1, "over"), (0, "0 days left"), (86_400, "1 day left"), (200_000, "2 days left")] {
-        let text = validity(pair, end_s.wrapping_add_signed(-before_s));
+        let text = until(end_s, end_s.wrapping_add_signed(-before_s));
         assert_eq!(text, format!("until 2026-06-01 ({expect})"));
     }
 }

@@ -7,7 +7,7 @@ use crate::config::load;
 #[track_caller]
 fn check(sites: &str, url: &str, expect: &str) {
     let config = config(sites);
-    let got = explanation(&config, url).map_or_else(|why| why, |explanation| as_text(&config, &explanation));
+    let got = answer(&config, url).map_or_else(|why| why, |answer| answer.as_text(&config));
     let lines = |text: &str| {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         lines.map(str::to_owned).collect::<Vec<_>>()
@@ -17,9 +17,7 @@ fn check(sites: &str, url: &str, expect: &str) {
 
 #[track_caller]
 fn config(sites: &str) -> Config {
-    let loaded = load(sites, "sites.toml");
-    assert_eq!(loaded.problems, []);
-    loaded.config.expect("no problem is an error")
+    load(sites, "sites.toml").config.expect("no problem is an error")
 }
 
 #[test]
@@ -34,7 +32,7 @@ fn the_longest_path_wins_and_the_others_are_told_why_not() {
     check(
         sites,
         "http://A.test./blog/1?page=2#top",
-        "a.test/blog/1 on [::]:80
+        "a.test/blog/1 on http://[::]:80
          site a.test, route /blog: answers
          site a.test, route /: matches, but a longer path wins
          site a.test, route /docs: another path
@@ -45,7 +43,7 @@ fn the_longest_path_wins_and_the_others_are_told_why_not() {
     check(
         sites,
         "[0:0::1]/blogger",
-        "[::1]/blogger on [::]:80
+        "[::1]/blogger on http://[::]:80
          site a.test, route /: answers
          site a.test, route /blog: another path
          site a.test, route /docs: another path
@@ -64,7 +62,7 @@ fn the_most_specific_host_wins() {
     check(
         sites,
         "http://a.test",
-        "a.test/ on [::]:80
+        "a.test/ on http://[::]:80
          site a.test, route /: answers
          site *: matches, but a more specific host wins
          site *.test: matches, but a more specific host wins
@@ -73,7 +71,7 @@ fn the_most_specific_host_wins() {
     check(
         sites,
         "http://b.test",
-        "b.test/ on [::]:80
+        "b.test/ on http://[::]:80
          site *.test, route /: answers
          site *: matches, but a more specific host wins
          site a.test: another host
@@ -92,7 +90,7 @@ fn a_redirect_says_where_to() {
     check(
         sites,
         "http://a.test/x",
-        "a.test/x on [::]:80
+        "a.test/x on http://[::]:80
          site a.test, route /: answers
          site a.test, route /old: another path
          redirects to https://b.test and the path and query asked for (308)",
@@ -100,7 +98,7 @@ fn a_redirect_says_where_to() {
     check(
         sites,
         "http://a.test/old/x",
-        "a.test/old/x on [::]:80
+        "a.test/old/x on http://[::]:80
          site a.test, route /old: answers
          site a.test, route /: matches, but a longer path wins
          redirects to https://b.test/new (302)",
@@ -115,14 +113,14 @@ fn what_gets_no_route_is_told_its_status() {
     check(
         sites,
         "http://b.test/",
-        "b.test/ on [::]:80
+        "b.test/ on http://[::]:80
          no route: no site has this host (421)
          site a.test: another host",
     );
     check(
         sites,
         "http://a.test/",
-        "a.test/ on [::]:80
+        "a.test/ on http://[::]:80
          no route: the site has no route for this path (404)
          site a.test, route /open: another path
          site a.test, route /open/admin: another path",
@@ -130,7 +128,7 @@ fn what_gets_no_route_is_told_its_status() {
     check(
         sites,
         "http://a.test/open/%2Fadmin",
-        "a.test/open/%2Fadmin on [::]:80
+        "a.test/open/%2Fadmin on http://[::]:80
          in normal form: /open/admin
          no route: the path as sent and its normal form choose different routes (400)
          site a.test, route /open: the path as sent chooses it
@@ -139,7 +137,7 @@ fn what_gets_no_route_is_told_its_status() {
     check(
         sites,
         "http://a.test/open//a%2Fb",
-        "a.test/open//a%2Fb on [::]:80
+        "a.test/open//a%2Fb on http://[::]:80
          in normal form: /open/a/b
          site a.test, route /open: answers
          site a.test, route /open/admin: another path
@@ -155,7 +153,9 @@ fn the_port_of_a_url_leads_to_its_listeners() {
     ]"#;
     #[track_caller]
     fn leads(sites: &str, url: &str, expect: &[u32]) {
-        let found = Asked::parse(url).unwrap().listeners(&config(sites));
+        let config = config(sites);
+        let asked = Url::parse(url).unwrap();
+        let found = asked.listeners(&config, asked.scheme(&config));
         assert_eq!(found.iter().map(|id| id.0).collect::<Vec<_>>(), expect, "{url}");
     }
     leads(sites, "http://a/", &[0, 2]);
@@ -167,7 +167,7 @@ fn the_port_of_a_url_leads_to_its_listeners() {
     check(
         sites,
         "http://b/",
-        "b/ on [::1]:80
+        "b/ on http://[::1]:80
          site b, route /: answers
          site a: another host
          forwards to 127.0.0.1:3000",
@@ -175,7 +175,7 @@ fn the_port_of_a_url_leads_to_its_listeners() {
     check(
         sites,
         "http://b:8080/",
-        "b/ on [::]:8080
+        "b/ on http://[::]:8080
          no route: no site has this host (421)
          site a: another host
          site b: the host matches, but on other listeners only",
@@ -183,7 +183,7 @@ fn the_port_of_a_url_leads_to_its_listeners() {
     check(
         sites,
         "http://a:81/",
-        "http://a:81/: nothing listens on port 81; these are listened on: 127.0.0.1:80, [::]:8080, [::1]:80",
+        "http://a:81/: nothing listens on port 81; these are listened on: http://127.0.0.1:80, http://[::]:8080, http://[::1]:80",
     );
 }
 
@@ -191,7 +191,8 @@ fn the_port_of_a_url_leads_to_its_listeners() {
 fn a_url_is_read_as_a_client_would() {
     #[track_caller]
     fn check(url: &str, host: &str, port: Option<u16>, path: &str) {
-        assert_eq!(Asked::parse(url), Ok(Asked { host: host.into(), port, path: path.into() }), "{url}");
+        let Url { host: got, port: at, path: of, .. } = Url::parse(url).unwrap();
+        assert_eq!((&*got, at, &*of), (host, port, path), "{url}");
     }
     check("http://Blog.Example.com./a%2Fb/?q=1#top", "blog.example.com", None, "/a%2Fb/");
     check("HTTP://example.com", "example.com", None, "/");
@@ -205,7 +206,7 @@ fn a_url_is_read_as_a_client_would() {
 fn a_url_that_no_client_sends_is_told_what_to_write() {
     #[track_caller]
     fn check(url: &str, expect: &str) {
-        let got = explanation(&config("[[site]]\nhost = 'a'\nupstream = 3000"), url).map(|found| found.to_string());
+        let got = answer(&config("[[site]]\nhost = 'a'\nupstream = 3000"), url).map(|_| ());
         assert_eq!(got, Err(format!("{url}: {expect}")));
     }
     let form = "is not a host, with a port or without; write it like http://example.com:8080/path";
@@ -215,7 +216,10 @@ fn a_url_that_no_client_sends_is_told_what_to_write() {
     check("/blog", &format!("\"\" {form}"));
     check("http://a:http/", &format!("\"a:http\" {form}"));
     check("http://a b/", &format!("\"a b\" {form}"));
-    check("https://a/x", "this version serves http:// only; write http://a/x");
+    check("ftp://a/x", "ftp:// is not served; one of http://, https://, tls://, tcp://, udp://");
+    check("tls://a/x", "tls:// has no path; write tls://a");
+    check("tcp://a", "tcp:// has no usual port; write tcp://a:PORT");
+    check("udp://", "\"\" is not a host, with a port or without; write it like udp://:53");
     check(
         "http://ü/",
         "\"ü\" is not a host, with a port or without; write the xn-- form of the host, as `dig` shows it",
@@ -242,11 +246,11 @@ fn json_holds_what_the_text_says() {
     let config = config(
         "site = [{ host = 'a', route = [{ path = '/x', upstream = 3000 }, { path = '/x/y', upstream = 3001 }] }]",
     );
-    let answer = |url| as_json(&config, &explanation(&config, url).unwrap());
+    let told = |url| answer(&config, url).unwrap().as_json(&config);
     assert_eq!(
-        answer("http://a/x/z"),
+        told("http://a/x/z"),
         json!({
-            "asked": { "listener": "[::]:80", "host": "a", "path": "/x/z", "normalised": "/x/z" },
+            "asked": { "listener": "http://[::]:80", "host": "a", "path": "/x/z", "normalised": "/x/z" },
             "answer": { "site": "a", "route": "/x", "does": ["forwards to 127.0.0.1:3000"] },
             "candidates": [
                 { "site": "a", "route": "/x", "wins": true, "why": "answers" },
@@ -255,9 +259,9 @@ fn json_holds_what_the_text_says() {
         })
     );
     assert_eq!(
-        answer("http://a/x/%2Fy"),
+        told("http://a/x/%2Fy"),
         json!({
-            "asked": { "listener": "[::]:80", "host": "a", "path": "/x/%2Fy", "normalised": "/x/y" },
+            "asked": { "listener": "http://[::]:80", "host": "a", "path": "/x/%2Fy", "normalised": "/x/y" },
             "answer": { "refused": "the path as sent and its normal form choose different routes (400)" },
             "candidates": [
                 { "site": "a", "route": "/x", "wins": false, "why": "the path as sent chooses it" },
@@ -265,4 +269,225 @@ fn json_holds_what_the_text_says() {
             ],
         })
     );
+}
+
+/// Two sites that end TLS, one that does not see it, one without.
+const TLS: &str = r#"
+    trusted_proxies = "10.0.0.1"
+    [[site]]
+    host  = ["a.test", "*.a.test"]
+    cert  = "/etc/a.pem"
+    key   = "/etc/a.key"
+    hsts  = true
+    route = [{ path = "/", upstream = "https://app:8443" }, { path = "/x", upstream = 3000 }]
+    [[site]]
+    host      = "nas.test"
+    tls       = "internal"
+    client_ca = "/etc/clients.pem"
+    listen    = [{ address = "https://:8443", proxy_protocol = "required", from = "10.0.0.0/8" }]
+    upstream  = { servers = ["https://nas"], verify = false }
+    [[site]]
+    host     = "vpn.test"
+    tls      = "passthrough"
+    upstream = { servers = "tcp://192.168.1.50:443", send_proxy_protocol = "v2" }
+    [[site]]
+    host     = "plain.test"
+    upstream = 3001
+"#;
+
+#[test]
+fn https_says_who_ends_tls_and_with_what() {
+    check(
+        TLS,
+        "https://b.a.test/x/1",
+        "b.a.test/x/1 on https://[::]:443
+         site a.test, route /x: answers
+         site a.test, route /: matches, but a longer path wins
+         site nas.test: another host
+         site vpn.test: another host
+         site plain.test: another host
+         ends TLS with the certificate in /etc/a.pem
+         tells browsers to come by TLS alone, for 180 d 0 h
+         forwards to 127.0.0.1:3000",
+    );
+    check(
+        TLS,
+        "https://nas.test:8443",
+        "nas.test/ on https://[::]:8443
+         site nas.test, route /: answers
+         site a.test: another host
+         site vpn.test: another host
+         site plain.test: another host
+         takes connections from 10.0.0.0/8 alone, each with a PROXY header in front
+         ends TLS with a certificate of our own authority (`ringferry cert ca`)
+         lets in clients with a certificate of /etc/clients.pem alone
+         forwards to https://nas:443 (not verified)",
+    );
+    check(
+        TLS,
+        "https://vpn.test/any",
+        "vpn.test/any on https://[::]:443
+         site vpn.test: answers
+         site a.test: another host
+         site nas.test: another host
+         site plain.test: another host
+         passes TLS through, unread, to 192.168.1.50:443
+         tells the server who the client is: a PROXY header of version 2",
+    );
+}
+
+#[test]
+fn a_name_alone_says_the_site_and_what_an_unknown_one_gets() {
+    check(
+        TLS,
+        "tls://a.test",
+        "a.test on https://[::]:443
+         site a.test: answers
+         site nas.test: another host
+         site vpn.test: another host
+         site plain.test: another host
+         ends TLS with the certificate in /etc/a.pem
+         tells browsers to come by TLS alone, for 180 d 0 h",
+    );
+    check(
+        TLS,
+        "tls://plain.test:443",
+        "plain.test on https://[::]:443
+         no route: no site has this name (TLS alert unrecognized_name)
+         site a.test: another host
+         site nas.test: another host
+         site vpn.test: another host
+         site plain.test: the host matches, but on other listeners only",
+    );
+    check(
+        TLS,
+        "tls://:8443",
+        "a client that sends no name on https://[::]:8443
+         no route: no site has this name (TLS alert unrecognized_name)
+         site a.test: another host
+         site nas.test: another host
+         site vpn.test: another host
+         site plain.test: another host",
+    );
+}
+
+#[test]
+fn a_site_with_tls_redirects_to_it() {
+    check(
+        TLS,
+        "http://a.test/x?y",
+        "a.test/x on http://[::]:80
+         site a.test: answers
+         site nas.test: another host
+         site vpn.test: another host
+         site plain.test: another host
+         redirects to https://a.test/x (308), and the query with it: the site has TLS
+         serves those of trusted_proxies that say X-Forwarded-Proto: https as if they had come by TLS",
+    );
+    check(
+        TLS,
+        "http://vpn.test/",
+        "vpn.test/ on http://[::]:80
+         site vpn.test: answers
+         site a.test: another host
+         site nas.test: another host
+         site plain.test: another host
+         redirects to https://vpn.test/ (308), and the query with it: the site has TLS",
+    );
+    check(
+        TLS,
+        "http://a.test:443/x",
+        "http://a.test:443/x: port 443 speaks https, not http; write https://a.test:443/x",
+    );
+    check(TLS, "https://a.test:80", "https://a.test:80: port 80 speaks http, not https; write http://a.test:80/");
+    let secure = "site = [{ host = 'a', tls = 'internal', listen = 'https://:8443', upstream = 3000 }]";
+    let a = "a/ on https://[::]:8443
+         site a, route /: answers
+         ends TLS with a certificate of our own authority (`ringferry cert ca`)
+         forwards to 127.0.0.1:3000";
+    check(secure, "a", a);
+    check(secure, "a:8443/", a);
+    check(secure, "http://a/", "http://a/: nothing listens on port 80; these are listened on: https://[::]:8443");
+}
+
+#[test]
+fn an_address_is_no_name() {
+    check(
+        "site = [{ host = '192.0.2.1', tls = 'internal', upstream = 3000 }]",
+        "https://192.0.2.1/",
+        "192.0.2.1/ on https://[::]:443
+         clients send no name in TLS when the host is an address: the site is chosen without
+         no route: no site has this name (TLS alert unrecognized_name)
+         site 192.0.2.1: has the host",
+    );
+}
+
+#[test]
+fn a_stream_is_found_by_its_address() {
+    let streams = r#"
+        stream = [
+          { listen = "tcp/:2222", upstream = "git:22", max_connections = 9 },
+          { listen = ["udp/127.0.0.1:53", "tcp/127.0.0.1:53"], upstream = ["10.0.0.1:53", "10.0.0.2:53"] },
+          { listen = "udp/10.0.0.9:53", upstream = "10.0.0.3:53", udp_idle = "5s" },
+        ]"#;
+    check(
+        streams,
+        "tcp://:2222",
+        "tcp://[::]:2222
+         stream tcp/:2222: takes what comes
+         stream udp/127.0.0.1:53: another address
+         stream udp/10.0.0.9:53: another address
+         passes connections on to git:22
+         ends connections that move nothing for 1 h 0 min
+         takes at most 9 connections at once",
+    );
+    check(
+        streams,
+        "udp://10.0.0.9:53",
+        "udp://10.0.0.9:53
+         stream udp/10.0.0.9:53: takes what comes
+         stream tcp/:2222: another address
+         stream udp/127.0.0.1:53: another address
+         passes datagrams on to 10.0.0.3:53
+         ends flows without a datagram for 5 s",
+    );
+    check(
+        streams,
+        "udp://:53",
+        "udp://:53: several streams have this port; write one of udp://127.0.0.1:53, udp://10.0.0.9:53",
+    );
+    check(streams, "http://a:2222/", "http://a:2222/: port 2222 speaks tcp, not http; write tcp://a:2222");
+    let config = config(streams);
+    assert_eq!(
+        answer(&config, "udp://10.0.0.9:53").unwrap().as_json(&config),
+        json!({
+            "asked": { "listener": "udp://10.0.0.9:53" },
+            "answer": {
+                "stream": "udp/10.0.0.9:53",
+                "does": ["passes datagrams on to 10.0.0.3:53", "ends flows without a datagram for 5 s"],
+            },
+            "candidates": [
+                { "stream": "udp/10.0.0.9:53", "wins": true, "why": "takes what comes" },
+                { "stream": "tcp/:2222", "wins": false, "why": "another address" },
+                { "stream": "udp/127.0.0.1:53", "wins": false, "why": "another address" },
+            ],
+        })
+    );
+}
+
+#[test]
+fn json_tells_how_tls_is_taken() {
+    let config = config(TLS);
+    let told = |url| answer(&config, url).unwrap().as_json(&config)["answer"].clone();
+    assert_eq!(
+        told("https://a.test/x"),
+        json!({ "site": "a.test", "route": "/x", "tls": "terminated", "does": [
+            "ends TLS with the certificate in /etc/a.pem",
+            "tells browsers to come by TLS alone, for 180 d 0 h",
+            "forwards to 127.0.0.1:3000",
+        ]})
+    );
+    assert_eq!(told("tls://vpn.test")["tls"], "passthrough");
+    assert_eq!(told("tls://none.test"), json!({ "refused": "no site has this name (TLS alert unrecognized_name)" }));
+    assert_eq!(told("http://plain.test/").get("tls"), None);
 }
