@@ -17,5 +17,6 @@ mod log;
 mod reload;
 mod routing;
 mod support;
+mod tls;
 mod upstream;
 mod websocket;
