@@ -177,13 +177,18 @@ impl TlsStream {
         Ok(TlsStream { tcp: self.tcp.try_clone()?, received: VecDeque::new(), shared: self.shared.clone() })
     }
 
+    /// Says that we send no more, and leaves the socket as it is.
+    pub(crate) fn say_close(&self) -> io::Result<()> {
+        self.write_with(|connection| {
+            connection.send_close_notify();
+            Ok(())
+        })
+    }
+
     /// Ends our direction, and says so.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         if how != Shutdown::Read {
-            self.write_with(|connection| {
-                connection.send_close_notify();
-                Ok(())
-            })?;
+            self.say_close()?;
         }
         self.tcp.shutdown(how)
     }

@@ -222,6 +222,15 @@ impl Wire {
         assert_eq!(String::from_utf8_lossy(&rest), "", "bytes before the end");
     }
 
+    /// The same, and a reset is an end as well.
+    #[track_caller]
+    pub(crate) fn expect_gone(&mut self) {
+        match self.rest() {
+            Ok(rest) => assert_eq!(String::from_utf8_lossy(&rest), "", "bytes before the end"),
+            Err(e) => assert_eq!(e.kind(), ErrorKind::ConnectionReset, "{e}"),
+        }
+    }
+
     /// For so long nothing comes: no byte and no end.
     #[track_caller]
     pub(crate) fn expect_silence(&mut self, time: Duration) {
