@@ -147,6 +147,26 @@ fn a_kept_connection_that_the_server_has_ended_is_replaced_unseen() {
 }
 
 #[test]
+fn what_is_for_tls_alone_is_no_reason_to_give_a_connection_up() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let origin = Origin::tls(&local(), move |exchange| {
+        while exchange.request()?.is_some() {
+            exchange.send(ok("kept"))?;
+            exchange.wire.tls().renew_keys()?;
+            let _ = tell.send(());
+        }
+        Ok(())
+    });
+    let proxy = start(&origin);
+    let mut client = proxy.connect();
+    for _ in 0..5 {
+        assert_eq!(client.get("a", "/").text(), "kept");
+        told.recv_timeout(crate::support::WAIT).unwrap();
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
 fn another_server_takes_over_from_one_that_cannot_be_used() {
     let dir = TempDir::new();
     let (good, bad) = (telling(&local()), telling(&FOREIGN.issue(&["127.0.0.1"])));

@@ -185,6 +185,11 @@ impl TlsStream {
         })
     }
 
+    /// Changes the keys and asks the peer to do so too: bytes that are for nobody above TLS. Only with TLS 1.3.
+    pub(crate) fn renew_keys(&self) -> io::Result<()> {
+        self.write_with(|connection| connection.refresh_traffic_keys().map_err(io::Error::other))
+    }
+
     /// Ends our direction, and says so.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         if how != Shutdown::Read {

@@ -60,6 +60,17 @@ fn requests_may_follow_without_waiting() {
 }
 
 #[test]
+fn keys_may_be_renewed_between_requests() {
+    let origin = Origin::named("x");
+    let proxy = start(&origin, "");
+    let mut client = TlsClient::new().connect(proxy.tls(), "a.test");
+    for _ in 0..5 {
+        assert_eq!(client.get("a.test", "/").text(), "x");
+        client.tls().renew_keys().unwrap();
+    }
+}
+
+#[test]
 fn plain_requests_are_told_apart() {
     let origin = Origin::named("plain");
     let dir = TempDir::new();
