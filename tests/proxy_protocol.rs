@@ -170,6 +170,7 @@ fn the_limit_of_a_client_is_that_of_the_one_who_is_named() {
     let (origin, raw) = (Origin::named("x"), echo());
     let proxy = start(&origin, &raw, "127.0.0.1", "[limits]\nconnections_per_client = 2\n");
     let other = b"PROXY TCP4 203.0.113.8 192.0.2.1 4711 443\r\n";
+    let third = b"PROXY TCP4 203.0.113.9 192.0.2.1 4711 443\r\n";
     let connect = |header: &[u8]| {
         let mut wire = Wire::connect(proxy.address());
         wire.try_send([header, plain("/").as_bytes()].concat()).unwrap();
@@ -185,9 +186,15 @@ fn the_limit_of_a_client_is_that_of_the_one_who_is_named() {
     connect(V1).expect_gone();
     let others = (served(other), served(other));
     connect(other).expect_gone();
-    drop((one, others));
+    // What is passed on as it is counts as long as it is open.
+    let mut passed = Wire::connect(proxy.listener_of("tcp", 0));
+    passed.send([&third[..], b"hello"].concat());
+    assert_eq!(passed.read_exactly(5).unwrap(), b"hello");
+    let last = served(third);
+    connect(third).expect_gone();
+    drop((one, others, last));
     wait_until("there is room again", || connect(V1).try_response("GET").is_ok());
-    drop(two);
+    drop((two, passed));
 }
 
 #[test]

@@ -175,6 +175,20 @@ fn a_server_that_refuses_is_passed_over_and_then_left_out() {
 }
 
 #[test]
+fn a_server_that_answers_is_forgiven() {
+    let (held, port) = refusing_port();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let proxy = Proxy::start(&stream(&[address], ", eject_after = 2", ""));
+    connect(&proxy).expect_gone();
+    let mut origin = Origin::on(held, echo_all);
+    assert_eq!(connect(&proxy).send("x").read_exactly(1).unwrap(), b"x");
+    origin.stop();
+    connect(&proxy).expect_gone();
+    let server = proxy.server(&address.to_string());
+    assert_eq!((&server["state"], &server["failures"]), (&"up".into(), &2.into()), "two, and not in a row");
+}
+
+#[test]
 fn where_nobody_answers_the_connection_ends_and_the_log_says_why() {
     let (_held, port) = refusing_port();
     let proxy = Proxy::start(&stream(&[([127, 0, 0, 1], port).into()], "", ""));

@@ -56,7 +56,7 @@ fn browsers_are_told_to_remember_only_where_it_is_asked_for() {
         tls_site("long.test", &silent, &dir) + "hsts = { max_age = \"365d\", include_subdomains = true }\n",
         site("plain.test", &silent),
     ];
-    let proxy = Proxy::start(&format!("trusted_proxies = [\"127.0.0.2\"]\n{}", config.concat()));
+    let proxy = Proxy::start(&format!("trusted_proxies = [\"127.0.0.1\"]\n{}", config.concat()));
     let client = TlsClient::new();
     let told = |name: &str| client.get(proxy.tls(), name, "/").field(HSTS).map(str::to_owned);
     assert_eq!(told("says.test").as_deref(), Some("max-age=1"), "what the server says passes");
@@ -66,4 +66,8 @@ fn browsers_are_told_to_remember_only_where_it_is_asked_for() {
     for host in ["asked.test", "long.test", "plain.test"] {
         assert_eq!(proxy.get(host, "/").field(HSTS), None, "{host}: not over plain HTTP (RFC 6797, section 7.2)");
     }
+    // Not even from behind somebody who has ended TLS: that is for him to say.
+    let behind = "GET / HTTP/1.1\r\nHost: long.test\r\nX-Forwarded-Proto: https\r\n\r\n";
+    let answer = proxy.exchange(behind);
+    assert_eq!((answer.status(), answer.field(HSTS)), (200, None));
 }
