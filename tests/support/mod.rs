@@ -19,7 +19,7 @@ pub(crate) use lines::Lines;
 pub(crate) use origin::{Exchange, Origin, answer, chunked, ok};
 pub(crate) use proxy::{Proxy, default_site, run_to_end, run_to_end_in, site, site_of_routes};
 pub(crate) use refuse::{BlackHole, refusing_port};
-pub(crate) use tls::{TlsClient, TlsStream, VERSIONS, tcp, tls_site};
+pub(crate) use tls::{TlsClient, TlsStream, VERSIONS, alert, tcp, tls_site};
 pub(crate) use wire::{Framing, Message, Stream, Wire};
 
 use std::path::{Path, PathBuf};

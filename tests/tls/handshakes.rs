@@ -1,9 +1,10 @@
 //! What clients and the proxy agree on, and what becomes of those that agree on nothing.
 
-use crate::support::{Origin, Proxy, TempDir, TlsClient, VERSIONS, WAIT, tcp, tls_site, wait_until};
+use crate::support::{Gate, Origin, Proxy, TempDir, TlsClient, VERSIONS, WAIT, alert, tcp, tls_site, wait_until};
 use rustls::AlertDescription;
 use serde_json::Value;
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 /// A proxy for `a.test` with TLS, and these further keys.
 fn start(origin: &Origin, keys: &str) -> Proxy {
@@ -162,6 +163,29 @@ fn a_hello_that_cannot_be_read_is_told_why() {
     }
     // Nobody else is harmed.
     assert_eq!(TlsClient::new().get(proxy.tls(), "a.test", "/").text(), "x");
+}
+
+#[test]
+fn a_record_that_cannot_be_decrypted_ends_the_connection_by_an_alert() {
+    let record = [&[23, 3, 3, 0, 64][..], &[7; 64]].concat();
+    for version in VERSIONS {
+        let gate = Arc::new(Gate::default());
+        let origin = Origin::gated(&gate);
+        let proxy = start(&origin, "");
+        let client = TlsClient::of(version);
+        let mut idle = client.connect(proxy.tls(), "a.test");
+        idle.tls().tcp().write_all(&record).unwrap();
+        let error = idle.rest().unwrap_err();
+        assert_eq!(alert(&error), Some(AlertDescription::BadRecordMac), "{version:?}: {error}");
+        // While a request is under way: nobody can read the answer any more, or be told that there is one.
+        let mut busy = client.connect(proxy.tls(), "a.test");
+        busy.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        origin.wait_requests(1);
+        busy.tls().tcp().write_all(&record).unwrap();
+        gate.open();
+        wait_until("the connection has ended", || proxy.status()["totals"]["connections"] == 0);
+        assert_eq!(client.get(proxy.tls(), "a.test", "/").text(), "served");
+    }
 }
 
 #[test]
