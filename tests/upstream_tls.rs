@@ -250,6 +250,39 @@ fn a_body_that_only_the_end_ends_is_whole_only_where_the_end_is_told() {
 }
 
 #[test]
+fn a_tunnel_to_a_secure_server_ends_in_halves() {
+    const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n";
+    const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n";
+    // The client first.
+    let origin = Origin::tls(&local(), |exchange| {
+        exchange.request()?;
+        exchange.send(SWITCHED)?;
+        let all = exchange.wire.rest()?;
+        exchange.send([b"got ".as_slice(), &all].concat())
+    });
+    let proxy = start(&origin);
+    let mut client = proxy.connect();
+    assert_eq!(client.send(UPGRADE).response().status(), 101);
+    client.send("request").finish();
+    assert_eq!(client.rest().unwrap(), b"got request");
+    // The server first.
+    let (tell, told) = std::sync::mpsc::channel();
+    let origin = Origin::tls(&local(), move |exchange| {
+        exchange.request()?;
+        exchange.send([SWITCHED, "over"].concat())?;
+        exchange.wire.finish();
+        let _ = tell.send(exchange.wire.rest()?);
+        Ok(())
+    });
+    let proxy = start(&origin);
+    let mut client = proxy.connect();
+    assert_eq!(client.send(UPGRADE).response().status(), 101);
+    assert_eq!(client.rest().unwrap(), b"over");
+    client.send("last words").finish();
+    assert_eq!(told.recv_timeout(crate::support::WAIT).unwrap(), b"last words");
+}
+
+#[test]
 fn plain_and_secure_servers_may_be_of_one_pool() {
     let (plain, secure) = (Origin::named("plain"), telling(&local()));
     let dir = TempDir::new();

@@ -59,12 +59,6 @@ impl Authority {
     pub(crate) fn put(&self, dir: &TempDir) -> String {
         dir.put(&fresh("ca"), &self.pem)
     }
-
-    pub(crate) fn roots(&self) -> RootCertStore {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()).unwrap();
-        roots
-    }
 }
 
 impl Identity {
@@ -82,6 +76,13 @@ impl Identity {
     pub(crate) fn private_key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap()
     }
+}
+
+/// Those that trust this certificate alone.
+pub(crate) fn roots(pem: &str) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+    roots
 }
 
 /// A name of a file that no other has.

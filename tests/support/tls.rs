@@ -3,7 +3,7 @@
 //!
 //! What is between the two ends stays visible: alerts, the end that was told and the one that was not.
 
-use super::certificates::{HOME, Identity};
+use super::certificates::{HOME, Identity, roots};
 use super::wire::{Message, Stream, Wire};
 use super::{TempDir, WAIT};
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -48,21 +48,26 @@ pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 impl TlsClient {
     /// Trusts [`HOME`], offers both versions and no application protocol.
     pub(crate) fn new() -> TlsClient {
-        TlsClient::made(&VERSIONS, None)
+        TlsClient::made(&VERSIONS, &HOME.pem, None)
+    }
+
+    /// Trusts the authority of this certificate instead.
+    pub(crate) fn trusting(pem: &str) -> TlsClient {
+        TlsClient::made(&VERSIONS, pem, None)
     }
 
     pub(crate) fn of(version: &'static SupportedProtocolVersion) -> TlsClient {
-        TlsClient::made(&[version], None)
+        TlsClient::made(&[version], &HOME.pem, None)
     }
 
     /// Shows a certificate where one is asked for.
     pub(crate) fn showing(version: &'static SupportedProtocolVersion, identity: &Identity) -> TlsClient {
-        TlsClient::made(&[version], Some(identity))
+        TlsClient::made(&[version], &HOME.pem, Some(identity))
     }
 
-    fn made(versions: &[&'static SupportedProtocolVersion], identity: Option<&Identity>) -> TlsClient {
+    fn made(versions: &[&'static SupportedProtocolVersion], pem: &str, identity: Option<&Identity>) -> TlsClient {
         let builder = ClientConfig::builder_with_provider(default_provider().into()).with_protocol_versions(versions);
-        let builder = builder.unwrap().with_root_certificates(HOME.roots());
+        let builder = builder.unwrap().with_root_certificates(roots(pem));
         TlsClient(match identity {
             Some(identity) => {
                 builder.with_client_auth_cert(vec![identity.certificate()], identity.private_key()).unwrap()

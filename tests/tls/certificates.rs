@@ -1,8 +1,8 @@
 //! Certificates that are wrong, and certificates that change while connections last.
 
 use crate::support::{
-    Gate, HOME, Identity, Origin, Pattern, PatternCheck, Proxy, TempDir, TlsClient, VERSIONS, site, tls_site,
-    wait_until,
+    Gate, HOME, Identity, Origin, Pattern, PatternCheck, Proxy, TempDir, TlsClient, VERSIONS, run_to_end, site,
+    tls_site, wait_until,
 };
 use rustls::AlertDescription;
 use std::io::Read;
@@ -83,6 +83,27 @@ fn what_cannot_be_read_leaves_the_last_good_certificate() {
     files.write(&other);
     proxy.reload(&files.site("a.test", &origin)).unwrap();
     wait_until("the next good one is shown", || shows(&proxy, &other));
+}
+
+#[test]
+fn our_own_authority_vouches_where_no_certificate_is_written() {
+    let (origin, dir) = (Origin::named("inside"), TempDir::new());
+    let internal = |host: &str| site(host, &origin) + "tls = \"internal\"\n";
+    let config = format!("state = {:?}\n{}{}", dir.path(), internal("a.test"), internal("*.b.test"));
+    let proxy = Proxy::start(&config);
+    let told = run_to_end(&config, &["cert", "ca", "-c", "ringferry.toml"]);
+    let pem = String::from_utf8(told.stdout).unwrap();
+    let client = TlsClient::trusting(&pem);
+    for name in ["a.test", "x.b.test"] {
+        assert_eq!(client.get(proxy.tls(), name, "/").text(), "inside");
+    }
+    assert_eq!(client.refusal(proxy.tls(), "c.test"), AlertDescription::UnrecognisedName);
+    // Who has installed it once need not do so again: a site that comes later, and another start.
+    proxy.reload(&(config.clone() + &internal("c.test"))).unwrap();
+    wait_until("the new site is there", || client.try_connect(proxy.tls(), "c.test").is_ok());
+    drop(proxy);
+    let proxy = Proxy::start(&config);
+    assert_eq!(client.get(proxy.tls(), "a.test", "/").text(), "inside");
 }
 
 #[test]
