@@ -1,6 +1,7 @@
 //! Whether a connection may come: the maxima of all connections and of one client's.
 
 use crate::limit::Ticket;
+use crate::model::Cidr;
 use crate::serve::{Context, Through, serve};
 use ringferry_runtime::net::Stream;
 use std::os::fd::OwnedFd;
@@ -20,8 +21,10 @@ pub fn admit(cx: &Rc<Context>, socket: OwnedFd, listener: u64) {
     let mut open = Open { cx: cx.clone(), ticket: None, _through: cx.through(listener) };
     cx.stats.connections.add(1);
     cx.stats.connections_total.add(1);
-    // A trusted proxy speaks for many clients.
-    if !config.trusted_proxies.iter().any(|set| set.contains(address)) {
+    // A proxy in front speaks for many clients; whom a PROXY header names is counted when it has come.
+    let is_one_of = |proxies: &[Cidr]| proxies.iter().any(|set| set.contains(address));
+    let believed = view.snapshot.listener(listener).and_then(|id| config.listeners[id.index()].proxy_protocol.as_ref());
+    if !is_one_of(&config.trusted_proxies) && !believed.is_some_and(|from| is_one_of(from)) {
         let max = config.limits.connections_per_client.try_into().unwrap_or(u32::MAX);
         match cx.clients.enter(address, max) {
             Ok(ticket) => open.ticket = Some(ticket),

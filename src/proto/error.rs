@@ -79,6 +79,8 @@ pub enum Cause {
     Hello(HelloError),
     /// No PROXY header, or a bad one, where one has to be.
     ProxyHeader,
+    /// A peer whose PROXY headers are not believed.
+    ProxyPeer,
     /// No site answers for the host.
     UnknownHost,
     /// The site has no route for the path.
@@ -143,9 +145,8 @@ impl Error {
         Some(match (self.side, self.cause) {
             (S::Downstream, C::Closed | C::Truncated | C::Io) => return None,
             // There is nobody to talk HTTP to.
-            (S::Downstream, C::Handshake | C::BadCertificate | C::UnknownName | C::Hello(_) | C::ProxyHeader) => {
-                return None;
-            }
+            (S::Downstream, C::Handshake | C::BadCertificate | C::UnknownName | C::Hello(_)) => return None,
+            (S::Downstream, C::ProxyHeader | C::ProxyPeer) => return None,
             (S::Downstream, C::TimedOut) => 408,
             (S::Downstream, C::Head(error)) => status_of_head(error),
             (_, C::BodyTooLarge) => 413,
@@ -195,6 +196,7 @@ impl Error {
             (_, Cause::UnknownName) => "unknown server name",
             (_, Cause::Hello(error)) => error.label(),
             (_, Cause::ProxyHeader) => "bad PROXY header",
+            (_, Cause::ProxyPeer) => "peer not in from",
             (_, Cause::UnknownHost) => "unknown host",
             (_, Cause::NoRoute) => "no route",
             (_, Cause::AmbiguousPath) => "ambiguous path",

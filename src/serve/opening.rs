@@ -38,7 +38,10 @@ pub(super) async fn begin(cx: &Rc<Context>, client: &mut Client) -> Begun {
     let listener = &config.listeners[id.index()];
     client.intake.set_mode(Mode::Once(Group::Head));
     client.alarm.set(config.timeouts.head);
-    if listener.proxy_protocol.is_some() {
+    if let Some(from) = &listener.proxy_protocol {
+        if !from.iter().any(|set| set.contains(client.address)) {
+            return turned_away(cx, client, Cause::ProxyPeer, None);
+        }
         let Client { intake, inbox, alarm, .. } = client;
         let header = alarm.guard(pin!(proxy_header(intake, inbox, &cx.handle))).await;
         match header {

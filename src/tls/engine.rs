@@ -15,6 +15,9 @@ pub struct Engine {
     pub(super) waiting: Vec<u8>,
     is_established: bool,
     peer_closed: bool,
+    /// Nothing more can be understood or said. rustls must not be asked again: it may look for messages in bytes that
+    /// are gone.
+    failed: Option<Error>,
 }
 
 enum Side {
@@ -68,7 +71,7 @@ impl Engine {
     }
 
     fn new(side: Side) -> Engine {
-        Engine { side, waiting: Vec::new(), is_established: false, peer_closed: false }
+        Engine { side, waiting: Vec::new(), is_established: false, peer_closed: false, failed: None }
     }
 
     /// Whether the handshake is over.
@@ -83,10 +86,7 @@ impl Engine {
 
     /// What the handshake came to.
     pub fn agreed(&self) -> Agreed {
-        let state: &CommonState = match &self.side {
-            Side::Server(server) => server,
-            Side::Client(client) => client,
-        };
+        let state = self.state();
         let subject = state.peer_certificates().and_then(|chain| super::subject(chain.first()?));
         Agreed {
             version: if state.protocol_version() == Some(ProtocolVersion::TLSv1_3) { "TLSv1.3" } else { "TLSv1.2" },
@@ -100,6 +100,7 @@ impl Engine {
     /// Takes in what was received, which is decrypted where it lies. Appends the application's bytes to `plain`, and to
     /// `out` what is to be sent; also after an error, which the peer is told.
     pub fn receive(&mut self, mut received: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.check()?;
         if !self.waiting.is_empty() {
             // The rest of a record is added to its beginning, so that what follows need not be copied. A handshake
             // message in several records has to lie in one piece.
@@ -159,6 +160,7 @@ impl Engine {
         mut room: usize,
         mut write: impl FnMut(&mut Side, &mut [u8], &mut [u8]) -> Result<Written, Error>,
     ) -> Result<(), Error> {
+        self.check()?;
         loop {
             let start = out.len();
             out.resize(start + room, 0);
@@ -190,19 +192,32 @@ impl Engine {
                 (count, Ok(Step::Wait)) => return Ok(used + count),
                 (_, Err(error)) => {
                     self.alert(out);
+                    self.failed = Some(error.clone());
                     return Err(error);
                 }
             }
         }
     }
 
-    /// Appends the alert that tells the peer of an error.
+    /// Appends the alert that tells the peer of an error. Asked once more than there is something to be sent, rustls would
+    /// look for the messages behind the bad one, in records that are not there.
     fn alert(&mut self, out: &mut Vec<u8>) {
-        for _ in 0..ALERT_STEPS {
+        while self.state().wants_write() {
             if !matches!(self.step(&mut [], &mut Vec::new(), out), (_, Ok(Step::Again))) {
                 return;
             }
         }
+    }
+
+    fn state(&self) -> &CommonState {
+        match &self.side {
+            Side::Server(server) => server,
+            Side::Client(client) => client,
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.failed.clone().map_or(Ok(()), Err)
     }
 
     fn step(&mut self, records: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> (usize, Result<Step, Error>) {
@@ -213,9 +228,6 @@ impl Engine {
         }
     }
 }
-
-/// An alert takes two steps, one to write it and one to say that it was.
-const ALERT_STEPS: usize = 4;
 
 /// What is seen to happen on the way.
 struct Seen<'a> {

@@ -4,18 +4,22 @@
 //! wait ends after [`WAIT`] at the latest. Nothing in here knows a type of the proxy: it is seen from outside only.
 
 mod body;
+mod certificates;
 mod lines;
 mod origin;
 mod proxy;
 mod refuse;
 mod self_test;
+mod tls;
 mod wire;
 
 pub(crate) use body::{Pattern, PatternCheck};
+pub(crate) use certificates::{FOREIGN, HOME, Identity};
 pub(crate) use lines::Lines;
 pub(crate) use origin::{Exchange, Origin, answer, chunked, ok};
 pub(crate) use proxy::{Proxy, default_site, run_to_end, run_to_end_in, site, site_of_routes};
 pub(crate) use refuse::{BlackHole, refusing_port};
+pub(crate) use tls::{TlsClient, TlsStream, VERSIONS, alert, tcp, tls_site};
 pub(crate) use wire::{Framing, Message, Stream, Wire};
 
 use std::path::{Path, PathBuf};
@@ -70,6 +74,13 @@ impl TempDir {
 
     pub(crate) fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Writes a file; its path, as a configuration takes it.
+    pub(crate) fn put(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
     }
 }
 

@@ -1,7 +1,9 @@
 //! An origin that a test scripts: remembers every request, answers as told, one thread for each connection.
 
+use super::tls::server_config;
 use super::wire::{Message, Stream, Wire};
-use super::{Gate, TempDir, WAIT, wait_until};
+use super::{Gate, Identity, TempDir, TlsStream, WAIT, wait_until};
+use rustls::ServerConfig;
 use socket2::Socket;
 use std::fmt::Write as _;
 use std::io;
@@ -31,11 +33,13 @@ pub(crate) struct Exchange {
 enum Place {
     Tcp(SocketAddr),
     Unix(PathBuf),
+    Tls(SocketAddr),
 }
 
 enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener),
+    Tls(TcpListener, Arc<ServerConfig>),
 }
 
 type Script = dyn Fn(&mut Exchange) -> io::Result<()> + Send + Sync;
@@ -117,6 +121,16 @@ impl Origin {
         Origin::start(listener, Place::Unix(path), Some(dir), Arc::new(answer_all(answer)))
     }
 
+    /// Speaks TLS as this identity. The script begins when hands have been shaken.
+    pub(crate) fn tls(
+        identity: &Identity,
+        script: impl Fn(&mut Exchange) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Origin {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let place = Place::Tls(listener.local_addr().unwrap());
+        Origin::start(Listener::Tls(listener, server_config(identity)), place, None, Arc::new(script))
+    }
+
     fn start(listener: Listener, place: Place, dir: Option<TempDir>, script: Arc<Script>) -> Origin {
         let shared = Arc::new(Shared::default());
         let accepting = std::thread::spawn({
@@ -131,13 +145,14 @@ impl Origin {
         match &self.place {
             Place::Tcp(address) => format!("http://{address}"),
             Place::Unix(path) => format!("unix:{}", path.display()),
+            Place::Tls(address) => format!("https://{address}"),
         }
     }
 
     #[track_caller]
     pub(crate) fn address(&self) -> SocketAddr {
         match self.place {
-            Place::Tcp(address) => address,
+            Place::Tcp(address) | Place::Tls(address) => address,
             Place::Unix(_) => panic!("a unix socket has no port"),
         }
     }
@@ -174,7 +189,7 @@ impl Origin {
         self.shared.seen().stopped = true;
         // Wakes the accept; that it is refused only says that the thread has gone already.
         match &self.place {
-            Place::Tcp(address) => drop(TcpStream::connect(address)),
+            Place::Tcp(address) | Place::Tls(address) => drop(TcpStream::connect(address)),
             Place::Unix(path) => drop(UnixStream::connect(path)),
         }
         let _ = accepting.join();
@@ -272,7 +287,8 @@ fn head(status: &str, fields: &[(&str, &str)]) -> String {
     head
 }
 
-fn answer_all(answer: impl Fn(&Message) -> Vec<u8>) -> impl Fn(&mut Exchange) -> io::Result<()> {
+/// A script that answers each whole request with the bytes that `answer` makes of it.
+pub(crate) fn answer_all(answer: impl Fn(&Message) -> Vec<u8>) -> impl Fn(&mut Exchange) -> io::Result<()> {
     move |exchange| {
         while let Some(request) = exchange.request()? {
             exchange.send(answer(&request))?;
@@ -293,7 +309,16 @@ fn accept_all(listener: &Listener, shared: &Arc<Shared>, script: &Arc<Script>) {
             seen.connections.len()
         };
         let (shared, script) = (shared.clone(), script.clone());
+        let tls = match listener {
+            Listener::Tls(_, config) => Some(config.clone()),
+            Listener::Tcp(_) | Listener::Unix(_) => None,
+        };
         std::thread::spawn(move || {
+            let stream = match (stream, tls) {
+                (Stream::Tcp(tcp), Some(config)) => TlsStream::accept(tcp, config).map(Stream::Tls),
+                (stream, _) => Ok(stream),
+            };
+            let Ok(stream) = stream else { return };
             let mut exchange = Exchange { wire: Wire::over(stream), number, shared };
             let _ = script(&mut exchange);
             // The copy that is kept for `stop` holds the socket open, so the end must be said.
@@ -305,7 +330,7 @@ fn accept_all(listener: &Listener, shared: &Arc<Shared>, script: &Arc<Script>) {
 impl Listener {
     fn accept(&self) -> io::Result<Stream> {
         match self {
-            Listener::Tcp(listener) => {
+            Listener::Tcp(listener) | Listener::Tls(listener, _) => {
                 let stream = listener.accept()?.0;
                 stream.set_nodelay(true)?;
                 Ok(Stream::Tcp(stream))

@@ -19,7 +19,8 @@ pub(crate) struct Proxy {
     child: Child,
     dir: TempDir,
     lines: Lines,
-    addresses: Vec<SocketAddr>,
+    /// By the protocol that is spoken there.
+    addresses: Vec<(String, SocketAddr)>,
 }
 
 /// A site of one host with one upstream.
@@ -53,7 +54,8 @@ pub(crate) fn run_to_end_in(config: &str, args: &[&str], environment: &[(&str, &
 }
 
 impl Proxy {
-    /// Listens on a free port of 127.0.0.1 unless `config` has a `[listen]` of its own.
+    /// Listens on a free port of 127.0.0.1 unless `config` has a `[listen]` of its own; with sites that have TLS also on one
+    /// for TLS.
     #[track_caller]
     pub(crate) fn start(config: &str) -> Proxy {
         Proxy::start_with(config, &["--cores", "1"])
@@ -103,10 +105,23 @@ impl Proxy {
         proxy
     }
 
-    /// Where the listener of this number, in the order of the configuration, can be reached.
+    /// Where the HTTP listener of this number, in the order of the configuration, can be reached.
     #[track_caller]
     pub(crate) fn listener(&self, number: usize) -> SocketAddr {
-        self.addresses[number]
+        self.listener_of("http", number)
+    }
+
+    /// The same among those of any protocol, as its URL names it.
+    #[track_caller]
+    pub(crate) fn listener_of(&self, protocol: &str, number: usize) -> SocketAddr {
+        let mut of = self.addresses.iter().filter(|(spoken, _)| spoken == protocol);
+        of.nth(number).unwrap_or_else(|| panic!("no {protocol} listener {number}")).1
+    }
+
+    /// Where the first listener for TLS can be reached.
+    #[track_caller]
+    pub(crate) fn tls(&self) -> SocketAddr {
+        self.listener_of("https", 0)
     }
 
     #[track_caller]
@@ -200,20 +215,32 @@ impl Drop for Proxy {
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("--- log of the proxy\n{}\n---", self.lines.all().join("\n"));
+            return;
         }
+        // A bug that ends one connection is easily taken for the end that a test expects.
+        let log = self.lines.to_end();
+        let panicked = log.iter().any(|line| line.contains(" panicked at "));
+        assert!(!panicked, "the proxy has panicked:\n{}", log.join("\n"));
     }
 }
 
 fn complete(config: &str) -> String {
-    let listen = if config.contains("[listen]") { "" } else { "\n[listen]\nhttp = \"127.0.0.1:0\"\n" };
+    let has_tls = config.contains("\ncert = ") || config.contains("\ntls = ");
+    let listen = match (config.contains("[listen]"), has_tls) {
+        (true, _) => "",
+        (false, false) => "\n[listen]\nhttp = \"127.0.0.1:0\"\n",
+        (false, true) => "\n[listen]\nhttp = \"127.0.0.1:0\"\nhttps = \"127.0.0.1:0\"\n",
+    };
     format!("{config}{listen}")
 }
 
-/// The address in `listening on http://ADDRESS (…)`, with the loopback address in place of all addresses.
-fn listening_on(line: &str) -> Option<SocketAddr> {
-    let address = line.strip_prefix("listening on http://")?.split_whitespace().next()?;
+/// The protocol and the address in `listening on http://ADDRESS (…)`, with the loopback address in place of all addresses.
+fn listening_on(line: &str) -> Option<(String, SocketAddr)> {
+    let url = line.strip_prefix("listening on ")?.split_whitespace().next()?;
+    let (protocol, address) = url.split_once("://").unwrap_or_else(|| panic!("not a URL: {line}"));
     let address: SocketAddr = address.parse().unwrap_or_else(|_| panic!("not an address: {line}"));
-    Some(if address.ip().is_unspecified() { (Ipv4Addr::LOCALHOST, address.port()).into() } else { address })
+    let everywhere = address.ip().is_unspecified();
+    Some((protocol.to_owned(), if everywhere { (Ipv4Addr::LOCALHOST, address.port()).into() } else { address }))
 }
 
 /// Runs a program that is to end within [`WAIT`].

@@ -125,3 +125,47 @@ fn lines_are_found_and_missed() {
     assert_eq!(lines.find(2, |line| line == "two"), None);
     assert_eq!(lines.to_end(), ["one", "two"]);
 }
+
+#[test]
+fn tls_tells_its_end_from_a_cut_and_a_stranger_from_a_friend() {
+    let (identity, other) = (HOME.issue(&["a.test"]), HOME.issue(&["a.test"]));
+    let origin = Origin::tls(&identity, |exchange| {
+        let target = exchange.request()?.map(|request| request.target().to_owned());
+        exchange.send("HTTP/1.1 200 OK\r\n\r\nsecret")?;
+        match target.as_deref() {
+            Some("/cut") => exchange.wire.tls().tcp().shutdown(std::net::Shutdown::Both),
+            _ => Ok(()),
+        }
+    });
+    let client = TlsClient::new();
+    let mut wire = client.connect(origin.address(), "a.test");
+    assert!(wire.tls().shows(&identity) && !wire.tls().shows(&other) && !wire.tls().is_resumed());
+    assert_eq!(wire.get("a.test", "/").text(), "secret");
+    wire.expect_end();
+    let mut wire = client.connect(origin.address(), "a.test");
+    assert!(wire.tls().is_resumed());
+    let cut = wire.send("GET /cut HTTP/1.1\r\n\r\n").try_response("GET");
+    assert_eq!(cut.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    assert!(client.try_connect(origin.address(), "b.test").is_err(), "a certificate for another name");
+    let stranger = Origin::tls(&FOREIGN.issue(&["a.test"]), |_| Ok(()));
+    assert!(client.try_connect(stranger.address(), "a.test").is_err(), "an authority that nobody trusts");
+    let refusal = client.offering(&["h2"]).refusal(origin.address(), "a.test");
+    assert_eq!(refusal, rustls::AlertDescription::NoApplicationProtocol);
+}
+
+#[test]
+fn tls_reads_and_writes_at_once() {
+    const LENGTH: u64 = 4 << 20;
+    let origin = Origin::tls(&HOME.issue(&["a.test"]), |exchange| {
+        let mut stream = exchange.wire.stream().try_clone()?;
+        std::io::copy(&mut stream.try_clone()?, &mut stream).map(drop)
+    });
+    let wire = TlsClient::new().connect(origin.address(), "a.test");
+    let (mut up, mut down) = (wire.stream().try_clone().unwrap(), wire.stream().try_clone().unwrap());
+    std::thread::scope(|scope| {
+        scope.spawn(move || std::io::copy(&mut Pattern::new(LENGTH), &mut up).unwrap());
+        let mut check = PatternCheck::new(LENGTH);
+        std::io::copy(&mut (&mut down).take(LENGTH), &mut check).unwrap();
+        check.expect_whole();
+    });
+}

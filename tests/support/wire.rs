@@ -2,7 +2,7 @@
 //!
 //! Written for tests and apart from the proxy's own parser, so that a mistake of one is not hidden by the other.
 
-use super::WAIT;
+use super::{TlsStream, WAIT};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -29,10 +29,11 @@ pub(crate) enum Framing {
     UntilClose,
 }
 
-/// A connected socket of either kind.
+/// A connected socket of any kind.
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(TlsStream),
 }
 
 /// One end of a connection.
@@ -114,6 +115,14 @@ impl Wire {
 
     pub(crate) fn stream(&self) -> &Stream {
         self.reader.get_ref()
+    }
+
+    #[track_caller]
+    pub(crate) fn tls(&self) -> &TlsStream {
+        match self.stream() {
+            Stream::Tls(tls) => tls,
+            Stream::Tcp(_) | Stream::Unix(_) => panic!("not encrypted"),
+        }
     }
 
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
@@ -213,6 +222,15 @@ impl Wire {
         assert_eq!(String::from_utf8_lossy(&rest), "", "bytes before the end");
     }
 
+    /// The same, and a reset is an end as well.
+    #[track_caller]
+    pub(crate) fn expect_gone(&mut self) {
+        match self.rest() {
+            Ok(rest) => assert_eq!(String::from_utf8_lossy(&rest), "", "bytes before the end"),
+            Err(e) => assert_eq!(e.kind(), ErrorKind::ConnectionReset, "{e}"),
+        }
+    }
+
     /// For so long nothing comes: no byte and no end.
     #[track_caller]
     pub(crate) fn expect_silence(&mut self, time: Duration) {
@@ -265,6 +283,7 @@ impl Stream {
         match self {
             Stream::Tcp(s) => s.set_read_timeout(Some(timeout)).and(s.set_write_timeout(Some(timeout))),
             Stream::Unix(s) => s.set_read_timeout(Some(timeout)).and(s.set_write_timeout(Some(timeout))),
+            Stream::Tls(s) => s.tcp().set_read_timeout(Some(timeout)).and(s.tcp().set_write_timeout(Some(timeout))),
         }
     }
 
@@ -272,6 +291,7 @@ impl Stream {
         Ok(match self {
             Stream::Tcp(s) => Stream::Tcp(s.try_clone()?),
             Stream::Unix(s) => Stream::Unix(s.try_clone()?),
+            Stream::Tls(s) => Stream::Tls(s.try_clone()?),
         })
     }
 
@@ -279,6 +299,7 @@ impl Stream {
         match self {
             Stream::Tcp(s) => s.shutdown(how),
             Stream::Unix(s) => s.shutdown(how),
+            Stream::Tls(s) => s.shutdown(how),
         }
     }
 
@@ -286,6 +307,7 @@ impl Stream {
     pub(crate) fn reset_on_close(&self) -> io::Result<()> {
         match self {
             Stream::Tcp(s) => socket2::SockRef::from(s).set_linger(Some(Duration::ZERO)),
+            Stream::Tls(s) => socket2::SockRef::from(s.tcp()).set_linger(Some(Duration::ZERO)),
             Stream::Unix(_) => Ok(()),
         }
     }
@@ -296,6 +318,7 @@ impl Read for Stream {
         match self {
             Stream::Tcp(s) => s.read(buffer),
             Stream::Unix(s) => s.read(buffer),
+            Stream::Tls(s) => s.read(buffer),
         }
     }
 }
@@ -305,6 +328,7 @@ impl Write for Stream {
         match self {
             Stream::Tcp(s) => s.write(bytes),
             Stream::Unix(s) => s.write(bytes),
+            Stream::Tls(s) => s.write(bytes),
         }
     }
 

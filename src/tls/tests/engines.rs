@@ -1,8 +1,8 @@
 //! The engine beside rustls' own connections, with its input cut in every way.
 
-use super::handshakes::{Client, open, server};
+use super::handshakes::{Client, guarded, open, server};
 use super::{ecdsa, rsa};
-use crate::tls::{Engine, RECORD_BYTES, sealed_len};
+use crate::tls::{Engine, Policy, RECORD_BYTES, sealed_len};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConnection, Error, SupportedProtocolVersion};
 use std::io::{Read, Write};
@@ -23,7 +23,11 @@ struct Bench {
 
 impl Bench {
     fn new(version: &'static SupportedProtocolVersion, cut: usize) -> Bench {
-        let config = server(&open(), &[&ecdsa(&["a.test"]), &rsa(&["a.test"])], true);
+        Bench::with(&open(), version, cut)
+    }
+
+    fn with(policy: &Policy, version: &'static SupportedProtocolVersion, cut: usize) -> Bench {
+        let config = server(policy, &[&ecdsa(&["a.test"]), &rsa(&["a.test"])], true);
         let client = Client::new(&[version]).config();
         Bench {
             client: ClientConnection::new(client, "a.test".try_into().unwrap()).unwrap(),
@@ -174,4 +178,28 @@ fn nothing_can_be_sealed_before_the_handshake() {
     let mut bench = Bench::new(&TLS13, 4096);
     assert_eq!(bench.engine.seal(b"x", RECORD_BYTES, &mut bench.out), Err(Error::HandshakeNotComplete));
     assert!(bench.out.is_empty());
+}
+
+#[test]
+fn messages_behind_a_bad_one_are_not_looked_at() {
+    // Without a certificate; the message that says so and the one behind it come in one piece, and in one record where
+    // the version allows it.
+    for (version, cut) in VERSIONS.into_iter().flat_map(|version| CUTS.map(|cut| (version, cut))) {
+        let mut bench = Bench::with(&guarded(), version, cut);
+        let error = loop {
+            match bench.up() {
+                Ok(()) => bench.down(),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error, Error::NoCertificatesPresented);
+        let mut wire = bench.out.as_slice();
+        bench.client.read_tls(&mut wire).unwrap();
+        let told = bench.client.process_new_packets().unwrap_err();
+        assert_eq!(told, Error::AlertReceived(rustls::AlertDescription::CertificateRequired));
+        // Whoever has not heard of it may still want to send.
+        let (sealed, closed) =
+            (bench.engine.seal(b"x", RECORD_BYTES, &mut bench.out), bench.engine.close(&mut bench.out));
+        assert_eq!((sealed, closed), (Err(error.clone()), Err(error)));
+    }
 }

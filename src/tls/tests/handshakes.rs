@@ -79,6 +79,11 @@ pub(super) fn open() -> Policy {
     policy(&mut Keyring::default(), ClientAuth::open())
 }
 
+/// For those with a certificate of [`HOME`].
+pub(super) fn guarded() -> Policy {
+    policy(&mut Keyring::default(), ClientAuth::required(HOME.pem.as_bytes()).unwrap())
+}
+
 /// A client; it keeps its tickets from one handshake to the next.
 pub(super) struct Client {
     /// The certificate of the authority that it trusts, in PEM.
