@@ -91,10 +91,12 @@ impl Outlet {
         }
     }
 
-    /// Ends our direction.
+    /// Ends our direction, and says so first. A peer that takes nothing is not waited for.
     pub async fn shutdown(&self) -> io::Result<()> {
-        self.farewell();
-        self.stream.shutdown(Shutdown::Write).await
+        if let Some(close) = self.tls().and_then(Secure::close) {
+            let _ = self.stream.send(close, false).await;
+        }
+        self.stream.shutdown(Shutdown::Write)
     }
 }
 

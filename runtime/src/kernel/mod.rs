@@ -16,7 +16,7 @@ use crate::sys::pipe::{self, PipeEnds};
 use crate::sys::{Remote, clock, datagram, socket};
 use crate::time::Instant;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,8 +56,6 @@ pub(crate) enum Op {
     ConnectUnix { fd: RawDescriptor, path: PathBuf },
     /// Waits for readiness: poll(2) events.
     Poll { fd: RawDescriptor, events: u32 },
-    /// Shuts one direction or both down: SHUT_WR and so on.
-    Shutdown { fd: RawDescriptor, how: i32 },
     /// Closes.
     Close { fd: RawDescriptor },
     /// Ends another operation early; that one still completes by itself.
@@ -258,6 +256,10 @@ impl Kernel {
 
     pub(crate) fn pipe(&mut self) -> io::Result<PipeEnds> {
         pipe::pipe()
+    }
+
+    pub(crate) fn shutdown(&mut self, fd: RawDescriptor, how: Shutdown) -> io::Result<()> {
+        socket::shutdown(fd, how)
     }
 
     pub(crate) fn endure(&mut self, fd: RawDescriptor) {

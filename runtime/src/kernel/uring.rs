@@ -312,7 +312,6 @@ fn prepare(op: Op) -> (squeue::Entry, Held) {
             Err(_) => (opcode::Connect::new(Fd(fd), std::ptr::null(), 0).build(), Held::Nothing),
         },
         Op::Poll { fd, events } => (opcode::PollAdd::new(Fd(fd), events).build(), Held::Nothing),
-        Op::Shutdown { fd, how } => (opcode::Shutdown::new(Fd(fd), how).build(), Held::Nothing),
         Op::Close { fd } => (opcode::Close::new(Fd(fd)).build(), Held::Nothing),
         Op::Cancel { target } => (opcode::AsyncCancel::new(user_data(target)).build(), Held::Nothing),
         Op::CancelAll => (opcode::AsyncCancel2::new(CancelBuilder::any()).build(), Held::Nothing),

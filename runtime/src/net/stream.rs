@@ -67,9 +67,10 @@ impl Stream {
         SendAll::new(&self.descriptor, chunks)
     }
 
-    /// Shuts one direction or both down.
-    pub async fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        op::shutdown(&self.descriptor, how).await
+    /// Shuts one direction or both down, at once: a send that has not ended may be cut. Not an operation of the ring, which
+    /// has another thread do it.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.descriptor.handle().kernel().shutdown(self.descriptor.raw(), how)
     }
 
     /// Whether the close, however it comes, is a reset (RFC 9293 section 3.10.4): what was not yet sent is thrown away

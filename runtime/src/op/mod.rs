@@ -8,7 +8,6 @@ mod recv;
 mod recv_datagrams;
 mod running;
 mod send;
-mod shutdown;
 
 pub(crate) use accept::Accepting;
 pub(crate) use connect::connect;
@@ -16,4 +15,3 @@ pub(crate) use poll::ready;
 pub use recv::{Mode, Receiver};
 pub use recv_datagrams::{Datagram, DatagramReceiver};
 pub use send::{Send, SendAll, SendWhole};
-pub(crate) use shutdown::shutdown;

@@ -41,6 +41,11 @@ pub(crate) fn set_stream_options(socket: &SockRef<'_>) -> io::Result<()> {
     set_endurance(socket)
 }
 
+/// Shuts one direction or both down. It never waits.
+pub(crate) fn shutdown(fd: RawFd, how: Shutdown) -> io::Result<()> {
+    with(fd, |socket| socket.shutdown(how))
+}
+
 /// Has the kernel ask a peer that is silent whether it is still there, and give up one that takes nothing. On what is no
 /// TCP socket it has no effect.
 pub(crate) fn endure(fd: RawFd) {

@@ -87,7 +87,7 @@ fn a_buffer_that_comes_back_reaches_the_one_who_can_use_it() {
             let (ended, ended_server) = pair(&handle).await;
             let (talks, talks_server) = pair(&handle).await;
             gone.send(b"gone".as_slice(), true).await.0.unwrap();
-            ended.shutdown(Shutdown::Write).await.unwrap();
+            ended.shutdown(Shutdown::Write).unwrap();
             talks.send(b"ping".as_slice(), true).await.0.unwrap();
             let core = handle.clone();
             handle.spawn(async move {
@@ -153,7 +153,7 @@ fn many_connections_share_few_buffers_of_either_group() {
                 let (client, server) = pair(&handle).await;
                 handle.spawn(async move {
                     client.send(vec![n; 200_000], true).await.0.unwrap();
-                    client.shutdown(Shutdown::Write).await.unwrap();
+                    client.shutdown(Shutdown::Write).unwrap();
                 });
                 let core = handle.clone();
                 tasks.push(handle.spawn_joinable(async move {

@@ -15,7 +15,7 @@ fn changing_the_mode_at_any_moment_loses_no_byte() {
             for part in sent.chunks(777) {
                 client.send(part.to_vec(), true).await.0.unwrap();
             }
-            client.shutdown(Shutdown::Write).await.unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
         };
         let receive = async {
             let modes = [Mode::Stream, Mode::Once(Group::Head), Mode::Stream, Mode::Once(Group::Body)];

@@ -19,7 +19,7 @@ fn bytes_arrive_in_both_receive_modes() {
                 client.send(b"ping".as_slice(), true).await.0.unwrap();
                 assert_eq!(&receiver.recv().await.unwrap().unwrap()[..], b"ping");
             }
-            client.shutdown(Shutdown::Write).await.unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
             assert!(receiver.recv().await.unwrap().is_none());
         }
     });
@@ -35,7 +35,7 @@ fn a_large_send_is_whole_and_in_order() {
             let head = Chunk::from(b"head".as_slice());
             let (result, _) = client.send_all([Some(head), Some(sent.into()), Some(b"tail".as_slice().into())]).await;
             result.unwrap();
-            client.shutdown(Shutdown::Write).await.unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
         };
         let receive = async {
             let mut receiver = server.receiver(Mode::Once(Group::Body));
@@ -61,13 +61,13 @@ fn received_bytes_are_sent_on_from_where_they_lie() {
             while let Some(lent) = receiver.recv().await.unwrap() {
                 middle_out.send_all([Some(lent.into()), None, None]).await.0.unwrap();
             }
-            middle_out.shutdown(Shutdown::Write).await.unwrap();
+            middle_out.shutdown(Shutdown::Write).unwrap();
         };
         let ends = async {
             let bytes = vec![7u8; 3 << 20];
             let send = async {
                 client.send_all([Some(bytes.into()), None, None]).await.0.unwrap();
-                client.shutdown(Shutdown::Write).await.unwrap();
+                client.shutdown(Shutdown::Write).unwrap();
             };
             let receive = async {
                 let mut receiver = server.receiver(Mode::Stream);
@@ -137,7 +137,7 @@ fn a_reset_is_noticed_by_who_does_not_receive_and_an_end_is_none() {
             let (client, server) = pair(&handle).await;
             let mut receiver = server.receiver(mode);
             client.send(b"last".as_slice(), true).await.0.unwrap();
-            client.shutdown(Shutdown::Write).await.unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
             let mut alarm = Alarm::new(&handle);
             alarm.set(Duration::from_millis(20));
             assert!(alarm.guard(poll_fn(|cx| receiver.poll_broken(cx))).await.is_err());
