@@ -1,6 +1,6 @@
 //! A connected stream socket, TCP or unix.
 
-use super::{Descriptor, Mode, Receiver, Send, SendAll, SendWhole};
+use super::{ControlRecord, Descriptor, Mode, Receiver, RecordKey, Send, SendAll, SendWhole};
 use crate::buf::Chunk;
 use crate::core::Handle;
 use crate::kernel::{Op, RawDescriptor};
@@ -103,6 +103,32 @@ impl Stream {
     /// `None` where that is not known, as for a unix socket.
     pub fn acknowledged(&self) -> Option<u64> {
         self.descriptor.handle().kernel().acknowledged(self.descriptor.raw())
+    }
+
+    /// Has the kernel stand ready to make and open records on this connection: an error where it cannot. Bytes still pass
+    /// as they are.
+    pub fn attach_records(&self) -> io::Result<()> {
+        self.descriptor.handle().kernel().attach_records(self.descriptor.raw())
+    }
+
+    /// From here on the kernel seals what is sent, and opens what is received, also what has come already and was not
+    /// read. Nothing may be on its way, either way. Receives then fail as [`is_control`](super::is_control) tells when a
+    /// record is next that carries no bytes; [splicing](super::Pipe) ends there, with `InvalidInput`. After an error the
+    /// connection is of no use.
+    pub fn set_record_keys(&self, send: &RecordKey<'_>, receive: &RecordKey<'_>) -> io::Result<()> {
+        self.descriptor.handle().kernel().set_record_keys(self.descriptor.raw(), send, receive)?;
+        self.descriptor.set_has_records();
+        Ok(())
+    }
+
+    /// Takes the record that is next, if it carries no bytes.
+    pub fn control_record(&self) -> io::Result<ControlRecord> {
+        self.descriptor.handle().kernel().control_record(self.descriptor.raw())
+    }
+
+    /// Sends a record of type `kind`, if there is room for it at once.
+    pub fn send_control(&self, kind: u8, bytes: &[u8]) -> io::Result<()> {
+        self.descriptor.handle().kernel().send_control(self.descriptor.raw(), kind, bytes)
     }
 
     /// The core that it is on.
