@@ -210,9 +210,9 @@ impl Slots {
         })
     }
 
-    /// Ready when an operation has failed, not counting our own cancel and a want of buffers. Takes nothing out.
+    /// Ready when an operation has failed for good. Takes nothing out.
     pub(crate) fn poll_failed(&mut self, token: Token, cx: &mut Context<'_>) -> Poll<()> {
-        // What the peer says between its bytes breaks nothing: it is read when the bytes are.
+        // Our own cancel, a want of buffers, and what the peer says between its bytes, which is read when the bytes are.
         let harmless = [-libc::ECANCELED, -libc::ENOBUFS, -NEXT_IS_CONTROL];
         let failed = |result| result < 0 && !harmless.contains(&result);
         match &mut self.slot(token).state {

@@ -150,3 +150,43 @@ impl Stream {
         self.descriptor.handle().kernel().local(self.descriptor.raw())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Listener;
+    use crate::{Core, Group, Settings, bind_tcp, join};
+    use std::os::fd::AsFd;
+
+    /// The kernel refuses sends there that wait for all, so they go piece by piece.
+    #[test]
+    fn what_is_sent_where_there_are_records_arrives_whole() {
+        let core = Core::new(&Settings::default()).unwrap();
+        let handle = core.handle();
+        core.run(async move {
+            let (address, sockets) = bind_tcp("127.0.0.1:0".parse().unwrap(), false, 1).unwrap();
+            let mut listener = Listener::new(&handle, sockets[0].as_fd()).unwrap();
+            let near = Stream::connect(&handle, address).await.unwrap();
+            let far = Stream::from_owned(&handle, listener.accept().await.unwrap());
+            near.descriptor.set_has_records();
+            let bytes: Vec<u8> = (0..16 << 20).map(|n: u32| (n / 7) as u8).collect();
+            let (whole, halves) = (bytes.clone(), bytes.split_at(5 << 20));
+            let halves = [Some(Chunk::from(halves.0.to_vec())), None, Some(Chunk::from(halves.1.to_vec()))];
+            let send = async move {
+                near.send_whole(whole).await.0.unwrap();
+                near.send_all(halves).await.0.unwrap();
+                near.shutdown(Shutdown::Write).await.unwrap();
+            };
+            let receive = async move {
+                let (mut receiver, mut received) = (far.receiver(Mode::Once(Group::Body)), Vec::new());
+                while let Some(lent) = receiver.recv().await.unwrap() {
+                    received.extend_from_slice(&lent);
+                }
+                received
+            };
+            let received = join(send, receive).await.1;
+            assert!(received == [&bytes[..], &bytes].concat(), "{} bytes", received.len());
+        })
+        .expect("no panic");
+    }
+}

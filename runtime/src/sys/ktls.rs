@@ -8,7 +8,6 @@ use std::hint::black_box;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::OnceLock;
 
 /// How one direction of a connection is sealed from its next record on.
 #[derive(Clone, Copy)]
@@ -62,26 +61,12 @@ const TLS_GET_RECORD_TYPE: i32 = 2;
 /// Bytes of a control record that are looked at.
 const CONTROL_RECORD_BYTES: usize = 64;
 
-/// Whether this kernel makes and opens records, of every version and cipher that there is here; if not, its error. It is
-/// tried once for the process.
-pub fn records_available() -> io::Result<()> {
-    static FOUND: OnceLock<Result<(), i32>> = OnceLock::new();
-    let found = FOUND.get_or_init(|| probe().map_err(|error| error.raw_os_error().unwrap_or(libc::EIO)));
-    found.map_err(io::Error::from_raw_os_error)
-}
-
-/// Whether a receive has failed because a [`ControlRecord`] is next.
-pub fn is_control(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(NEXT_IS_CONTROL)
-}
-
-/// With this error a receive fails that has no room for the type of a record. TCP itself has no use for it.
-pub(crate) const NEXT_IS_CONTROL: i32 = libc::EIO;
-
+/// Whether this kernel makes and opens records, of every version and cipher that there is here; if not, its error.
+///
 /// The kernel looks for the protocol before it looks at the connection, so one that has none says so at once (ENOENT).
 /// That it has one does not mean that it has the ciphers, and a connection whose keys are only half accepted is lost:
-/// so each is tried, on connections to ourselves.
-fn probe() -> io::Result<()> {
+/// so each is tried, on connections to ourselves. It takes a millisecond, and calls that may wait.
+pub fn records_available() -> io::Result<()> {
     match attach(Socket::new(Domain::IPV4, Type::STREAM.cloexec(), None)?.as_raw_fd()) {
         Err(error) if error.kind() != ErrorKind::NotConnected => return Err(error),
         _ => {}
@@ -98,6 +83,14 @@ fn probe() -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Whether a receive has failed because a [`ControlRecord`] is next.
+pub fn is_control(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(NEXT_IS_CONTROL)
+}
+
+/// With this error a receive fails that has no room for the type of a record. TCP itself has no use for it.
+pub(crate) const NEXT_IS_CONTROL: i32 = libc::EIO;
 
 /// Has the kernel stand ready to make records. Until it has keys, bytes pass as they did.
 pub(crate) fn attach(fd: RawFd) -> io::Result<()> {
@@ -274,7 +267,6 @@ mod tests {
         let code = |found: io::Result<()>| found.err().map(|error| error.raw_os_error().unwrap());
         let first = code(records_available());
         assert_eq!(first, code(records_available()));
-        assert_eq!(first, code(probe()));
         let (near, _far) = pair();
         let attached = attach(near.as_raw_fd());
         match first {
