@@ -8,8 +8,10 @@ use crate::control::{CertificateStatus, TlsStatus};
 use crate::model::{Config, SiteId, Trust};
 use crate::snapshot::{Clients, Material, Tls};
 use crate::tls::{CipherOrder, Fault, Keyring, Pair, Seed, Trusted, cipher_order, client_config, has_aes, roots};
+use ringferry_runtime::net::records_available;
 use rustls::{ClientConfig, RootCertStore};
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 /// What outlives a snapshot.
@@ -92,7 +94,9 @@ impl Secrets {
         let mut warnings: Vec<String> = certificates.findings().iter().map(warning).collect();
         let clients = self.clients(config, &mut warnings)?;
         let configs: Clients = clients.iter().map(|(trust, client)| (trust.clone(), client.config.clone())).collect();
-        let tls = Tls::build(config, &material, configs, &self.order, now_s).map_err(|error| error.to_string())?;
+        let kernel = kernel_tls(config, &mut warnings);
+        let tls = Tls::build(config, &material, configs, &self.order, kernel, now_s);
+        let tls = tls.map_err(|error| error.to_string())?;
         Ok(Prepared { tls, warnings, kept: Kept { certificates, clients } })
     }
 
@@ -157,6 +161,31 @@ impl Secrets {
     fn made(&self, roots: Vec<u8>, trusted: Trusted) -> Result<Client, String> {
         let config = client_config(&self.order, trusted, ALPN).map_err(|error| error.to_string())?;
         Ok(Client { roots, config })
+    }
+}
+
+/// Whether the kernel makes records for this configuration. Nothing is lost where it cannot, but who has asked for it is
+/// told.
+pub(super) fn kernel_tls(config: &Config, warnings: &mut Vec<String>) -> bool {
+    if !config.kernel_tls || terminations(config).next().is_none() {
+        return false;
+    }
+    let found = records_available();
+    if let Err(error) = &found {
+        warnings.push(format!("warning: kernel_tls: {}", no_kernel_tls(error)));
+    }
+    found.is_ok()
+}
+
+/// Why, and what to do.
+fn no_kernel_tls(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "this kernel has no TLS, or has not loaded it; run `modprobe tls` and reload, or remove \
+                                    kernel_tls. Until then we do its work"
+                .to_owned()
+        }
+        _ => format!("the TLS of this kernel cannot be used ({error}); remove kernel_tls. Meanwhile we do its work"),
     }
 }
 
