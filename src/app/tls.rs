@@ -166,27 +166,18 @@ impl Secrets {
 
 /// Whether the kernel makes records for this configuration. Nothing is lost where it cannot, but who has asked for it is
 /// told.
-pub(super) fn kernel_tls(config: &Config, warnings: &mut Vec<String>) -> bool {
+fn kernel_tls(config: &Config, warnings: &mut Vec<String>) -> bool {
     if !config.kernel_tls || terminations(config).next().is_none() {
         return false;
     }
     let found = records_available();
     if let Err(error) = &found {
-        warnings.push(format!("warning: kernel_tls: {}", no_kernel_tls(error)));
+        warnings.push(match error.kind() {
+            io::ErrorKind::NotFound => NO_KERNEL_TLS.to_owned(),
+            _ => format!("warning: kernel_tls: the TLS of this kernel cannot be used: {error}; remove kernel_tls"),
+        });
     }
     found.is_ok()
-}
-
-/// Why, and what to do.
-fn no_kernel_tls(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            "this kernel has no TLS, or has not loaded it; run `modprobe tls` and reload, or remove \
-                                    kernel_tls. Until then we do its work"
-                .to_owned()
-        }
-        _ => format!("the TLS of this kernel cannot be used ({error}); remove kernel_tls. Meanwhile we do its work"),
-    }
 }
 
 fn system_roots() -> Result<RootCertStore, String> {
@@ -205,6 +196,8 @@ fn warning(finding: &Finding) -> String {
     format!("{grade}: {finding}: {}", finding.problem.fault.hint())
 }
 
+const NO_KERNEL_TLS: &str = "warning: kernel_tls: this kernel has no TLS, or has not loaded it: run `modprobe tls` and reload, \
+                             or remove kernel_tls; until then TLS is done by us";
 const NO_RANDOMNESS: &str = "the system gives no randomness for ticket keys";
 const NO_AUTHORITIES: &str =
     "this system trusts no authority: install ca-certificates, or name one with `ca` beside the servers";
