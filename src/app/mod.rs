@@ -127,5 +127,6 @@ fn announcement(in_force: &Loaded<Snapshot>, cores: usize) -> String {
     }
     let sites = snapshot.config.sites.len();
     let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
-    text + &format!("ready: {}, {}, io_uring\n", plural(sites, "site"), plural(cores, "core"))
+    let kernel_tls = if snapshot.tls.is_offloaded() { ", kernel TLS" } else { "" };
+    text + &format!("ready: {}, {}, io_uring{kernel_tls}\n", plural(sites, "site"), plural(cores, "core"))
 }

@@ -8,8 +8,10 @@ use crate::control::{CertificateStatus, TlsStatus};
 use crate::model::{Config, SiteId, Trust};
 use crate::snapshot::{Clients, Material, Tls};
 use crate::tls::{CipherOrder, Fault, Keyring, Pair, Seed, Trusted, cipher_order, client_config, has_aes, roots};
+use ringferry_runtime::net::records_available;
 use rustls::{ClientConfig, RootCertStore};
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 /// What outlives a snapshot.
@@ -92,7 +94,9 @@ impl Secrets {
         let mut warnings: Vec<String> = certificates.findings().iter().map(warning).collect();
         let clients = self.clients(config, &mut warnings)?;
         let configs: Clients = clients.iter().map(|(trust, client)| (trust.clone(), client.config.clone())).collect();
-        let tls = Tls::build(config, &material, configs, &self.order, now_s).map_err(|error| error.to_string())?;
+        let kernel = kernel_tls(config, &mut warnings);
+        let tls = Tls::build(config, &material, configs, &self.order, kernel, now_s);
+        let tls = tls.map_err(|error| error.to_string())?;
         Ok(Prepared { tls, warnings, kept: Kept { certificates, clients } })
     }
 
@@ -160,6 +164,22 @@ impl Secrets {
     }
 }
 
+/// Whether the kernel makes records for this configuration. Nothing is lost where it cannot, but who has asked for it is
+/// told.
+fn kernel_tls(config: &Config, warnings: &mut Vec<String>) -> bool {
+    if !config.kernel_tls || terminations(config).next().is_none() {
+        return false;
+    }
+    let found = records_available();
+    if let Err(error) = &found {
+        warnings.push(match error.kind() {
+            io::ErrorKind::NotFound => NO_KERNEL_TLS.to_owned(),
+            _ => format!("warning: kernel_tls: the TLS of this kernel cannot be used: {error}; remove kernel_tls"),
+        });
+    }
+    found.is_ok()
+}
+
 fn system_roots() -> Result<RootCertStore, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
@@ -176,6 +196,8 @@ fn warning(finding: &Finding) -> String {
     format!("{grade}: {finding}: {}", finding.problem.fault.hint())
 }
 
+const NO_KERNEL_TLS: &str = "warning: kernel_tls: this kernel has no TLS, or has not loaded it: run `modprobe tls` and reload, \
+                             or remove kernel_tls; until then TLS is done by us";
 const NO_RANDOMNESS: &str = "the system gives no randomness for ticket keys";
 const NO_AUTHORITIES: &str =
     "this system trusts no authority: install ca-certificates, or name one with `ca` beside the servers";

@@ -19,6 +19,7 @@ pub(super) fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         log: raw.log,
         trusted_proxies: raw.trusted_proxies,
         via: raw.via,
+        kernel_tls: raw.kernel_tls,
         admin: raw.admin,
         state: raw.state,
         ..Config::default()

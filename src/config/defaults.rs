@@ -12,6 +12,10 @@ pub(super) const LISTEN_HTTPS: Listener = everywhere(443, Protocol::Https);
 /// Via tells the world what runs here, and few applications read it; CDN-Loop stops loops without it.
 pub(super) const VIA: bool = false;
 
+/// Kernels differ in what of TLS they have and in the faults that it had, none takes new keys before 6.14, and ours has run
+/// on none that has it: whoever wants it tries it, and a board whose kernel is exchanged goes on as it did.
+pub(super) const KERNEL_TLS: bool = false;
+
 /// Most requests end within it; systemd waits 90 s before it kills.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
 

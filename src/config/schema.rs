@@ -19,6 +19,7 @@ pub(super) const TOP: Schema = Schema {
         "via",
         "drain_timeout",
         "state",
+        "kernel_tls",
         "listen",
         "limits",
         "timeouts",

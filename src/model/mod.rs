@@ -49,6 +49,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Cidr>,
     /// Adds `Via: 1.1 ringferry` to what is forwarded, both ways.
     pub via: bool,
+    /// The kernel makes and opens the records of clients' TLS connections, if it can.
+    pub kernel_tls: bool,
     /// The admin socket; `None` means the default of the command line.
     pub admin: Option<PathBuf>,
     /// Where what has to outlive the process is kept: our own authority. `None` means the default of the program.

@@ -84,11 +84,9 @@ async fn rest(source: &mut Source<'_>, framer: &mut Framer, sink: &Outlet, handl
                 let mut to_go = left;
                 let ended = splice(&mut pipe, stream, plain_sink, &mut to_go, alarm, idle).await;
                 framer.passed(left - to_go);
-                if ended? == Ended::Stream {
-                    let chunks = framer.end().map_err(RelayError::Source)?;
-                    send(chunks, sink, alarm, idle, handle).await?;
+                if ended? == Ended::Length {
+                    continue;
                 }
-                continue;
             }
         }
         let chunks = if came || receive(inbox, intake, framer, alarm, idle, handle).await? {

@@ -50,7 +50,7 @@ pub(super) async fn splice(
 pub(super) enum Ended {
     /// All bytes that were wanted have moved.
     Length,
-    /// The source has closed.
+    /// No byte comes next: a receive tells whether the source has closed.
     Stream,
 }
 
@@ -62,7 +62,8 @@ pub(super) enum Moved {
     NeedsSource,
     /// The sink takes nothing.
     NeedsSink,
-    /// The source has closed, and all that it sent has left.
+    /// No byte comes next, and all that came has left. A receive tells whether the source has closed, or the kernel's TLS has
+    /// something else to say.
     End,
 }
 
@@ -73,6 +74,7 @@ pub(super) fn step(pipe: &mut Pipe, source: &Stream, sink: &Stream, wanted: u64)
             Ok(0) => return Ok(Moved::End),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Moved::NeedsSource),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => return Ok(Moved::End),
             Err(error) => return Err(source_error(error)),
         }
     }

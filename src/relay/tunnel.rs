@@ -138,9 +138,7 @@ impl Way<'_> {
                     continue;
                 }
                 if let Some(pipe) = Pipe::new(self.handle) {
-                    if self.splice(pipe, sink).await? {
-                        return self.end().await;
-                    }
+                    self.splice(pipe, sink).await?;
                     flow = Flow::Large;
                 }
             }
@@ -184,8 +182,8 @@ impl Way<'_> {
         }
     }
 
-    /// Moves bytes through `pipe` until the end of the stream, which is true, or until too few come.
-    async fn splice(&mut self, mut pipe: Pipe, sink: &Stream) -> Result<bool, RelayError> {
+    /// Moves bytes through `pipe` until too few come, or none any more, which the next receive tells.
+    async fn splice(&mut self, mut pipe: Pipe, sink: &Stream) -> Result<(), RelayError> {
         let (mut pace, mut since_empty, mut calm) = (Pace::new(sink), 0, 0);
         loop {
             match step(&mut pipe, self.from, sink, u64::MAX)? {
@@ -198,12 +196,12 @@ impl Way<'_> {
                     calm = if since_empty < CALM_BYTES { calm + 1 } else { 0 };
                     since_empty = 0;
                     if calm == CALM_TIMES {
-                        return Ok(false);
+                        return Ok(());
                     }
                     self.readable().await?;
                 }
                 Moved::NeedsSink => pace.room(&mut self.alarm, self.idle).await?,
-                Moved::End => return Ok(true),
+                Moved::End => return Ok(()),
             }
         }
     }

@@ -244,7 +244,7 @@ fn check_tls(
     if shaken.good_for.get() == Some((snapshot.generation, site)) {
         return None;
     }
-    let asked = client.outlet.tls().and_then(|tls| tls.agreed.server_name.as_deref()).unwrap_or_default();
+    let asked = client.outlet.agreed().and_then(|agreed| agreed.server_name.as_deref()).unwrap_or_default();
     let for_site = snapshot.table.site(listener, asked);
     if for_site.is_some_and(|asked| snapshot.tls.may_serve(listener, site, asked, shaken.policy)) {
         shaken.good_for.set(Some((snapshot.generation, site)));
@@ -325,7 +325,7 @@ fn rewrite(
         client: who.as_ref().unwrap_or(&peer),
         peer_is_trusted: config.trusted_proxies.iter().any(|set| set.contains(client.address)),
         secure: client.shaken.is_some(),
-        client_subject: client.outlet.tls().and_then(|tls| tls.agreed.client_subject.as_deref()),
+        client_subject: client.outlet.agreed().and_then(|agreed| agreed.client_subject.as_deref()),
         default_host: "",
         strip_prefix: route.strip_prefix.then_some(&*route.path),
         request_id: id.as_ref().map(|id| &id[..]),

@@ -58,7 +58,7 @@ impl Meter {
             retries: 0,
             error: None,
             tunnel: false,
-            tls: client.outlet.tls().map(|tls| tls.agreed.clone()),
+            tls: client.outlet.agreed().cloned(),
         })
     }
 

@@ -125,7 +125,7 @@ async fn head_only(
     let Client { outlet, intake, answer, .. } = client;
     let mut sending = plan.head.take().map(|head| {
         // What is encrypted does not come back as it was.
-        if connection.outlet.tls().is_some() {
+        if connection.outlet.as_plain().is_none() {
             plan.head.set(Some(head.clone()));
         }
         connection.outlet.send_whole(head)

@@ -25,6 +25,7 @@ pub struct Tls {
     /// By [`SiteId`]; `None` for sites that do not end TLS, or cannot.
     sites: Vec<Option<SecureSite>>,
     clients: Clients,
+    kernel: bool,
 }
 
 /// How servers are reached by TLS, by whom is trusted.
@@ -48,12 +49,14 @@ const ALPN: &[&[u8]] = &[b"http/1.1"];
 
 impl Tls {
     /// Joins what was read for each site, by [`SiteId`], with the listeners that they are on. `now_s` is the time since
-    /// 1970: pairs that are good come first. `clients` are for all that the servers of `config` trust.
+    /// 1970: pairs that are good come first. `clients` are for all that the servers of `config` trust. `kernel`: it makes
+    /// the records of clients' connections.
     pub fn build(
         config: &Config,
         material: &[Option<Material>],
         clients: Clients,
         order: &CipherOrder,
+        kernel: bool,
         now_s: u64,
     ) -> Result<Tls, rustls::Error> {
         let usable = |site: SiteId| {
@@ -67,7 +70,7 @@ impl Tls {
             let hsts = config.sites[site.index()].hsts.as_ref().map(hsts_value);
             Some(SecureSite { policy: policy.id(), hsts })
         });
-        let mut tls = Tls { listeners: Vec::new(), sites: secure.collect(), clients };
+        let mut tls = Tls { listeners: Vec::new(), sites: secure.collect(), clients, kernel };
         for (id, listener) in (0..).map(ListenerId).zip(&config.listeners) {
             if listener.protocol != Protocol::Https {
                 tls.listeners.push(ListenerTls::default());
@@ -86,7 +89,7 @@ impl Tls {
             for site in here() {
                 let Some((_, policy)) = usable(site) else { continue };
                 let known = by_policy.get(&policy.id()).cloned();
-                let config = known.map_or_else(|| server_config(order, certs.clone(), policy, ALPN), Ok)?;
+                let config = known.map_or_else(|| server_config(order, certs.clone(), policy, ALPN, kernel), Ok)?;
                 by_policy.insert(policy.id(), config.clone());
                 configs[site.index()] = Some(config);
             }
@@ -107,6 +110,11 @@ impl Tls {
             (Some(config), Ok(name)) => Reach::Tls(config.clone(), name),
             _ => Reach::Never,
         }
+    }
+
+    /// Whether the kernel makes the records of clients' connections.
+    pub fn is_offloaded(&self) -> bool {
+        self.kernel
     }
 
     /// The client policy of a site that ends TLS.

@@ -1,6 +1,7 @@
 //! One TLS connection as an engine: what was received goes in, bytes of the application and bytes to be sent come out.
 //! Knows no socket and no deadline, and keeps no buffer beyond what of a record or a handshake message has come so far.
 
+use super::Keys;
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
@@ -18,6 +19,7 @@ pub struct Engine {
     /// Nothing more can be understood or said. rustls must not be asked again: it may look for messages in bytes that
     /// are gone.
     failed: Option<Error>,
+    gives_keys: bool,
 }
 
 enum Side {
@@ -62,7 +64,8 @@ pub fn sealed_len(plain: usize, piece: usize) -> usize {
 impl Engine {
     /// Our side of a connection that a client has opened.
     pub fn server(config: Arc<ServerConfig>) -> Result<Engine, Error> {
-        Ok(Engine::new(Side::Server(UnbufferedServerConnection::new(config)?)))
+        let gives_keys = config.enable_secret_extraction;
+        Ok(Engine { gives_keys, ..Engine::new(Side::Server(UnbufferedServerConnection::new(config)?)) })
     }
 
     /// Our side of a connection to the server of this name.
@@ -71,7 +74,7 @@ impl Engine {
     }
 
     fn new(side: Side) -> Engine {
-        Engine { side, waiting: Vec::new(), is_established: false, peer_closed: false, failed: None }
+        Engine { side, waiting: Vec::new(), is_established: false, peer_closed: false, failed: None, gives_keys: false }
     }
 
     /// Whether the handshake is over.
@@ -207,6 +210,26 @@ impl Engine {
                 return;
             }
         }
+    }
+
+    /// Whether somebody else may go on with the connection now: it was made for that, it is established, and all that has
+    /// come is understood.
+    pub fn gives_keys(&self) -> bool {
+        self.gives_keys
+            && self.is_established
+            && !self.peer_closed
+            && self.failed.is_none()
+            && self.waiting.is_empty()
+            && !self.state().wants_write()
+    }
+
+    /// The keys to go on with, where [`Engine::gives_keys`] says so. A client that asks for new keys together with the end
+    /// of its handshake is not answered any more, and loses its connection: nobody does that.
+    pub fn into_keys(self) -> Result<Keys, Error> {
+        let Side::Server(server) = self.side else { return Err(Error::HandshakeNotComplete) };
+        let version = server.protocol_version().ok_or(Error::HandshakeNotComplete)?;
+        let (secrets, _) = server.dangerous_into_kernel_connection()?;
+        Ok(Keys::new(version, secrets))
     }
 
     fn state(&self) -> &CommonState {

@@ -11,12 +11,13 @@ use std::sync::Arc;
 /// TLS 1.2 and 1.3 with the certificates of `certs` for the clients of `policy`; `alpn` in order of preference.
 ///
 /// Sessions are resumed by tickets alone, which any core can open. There is no early data: whoever records it can send
-/// it again.
+/// it again. `gives_keys` where the kernel is to make the records: see [`Engine::gives_keys`](super::Engine::gives_keys).
 pub fn server_config(
     order: &CipherOrder,
     certs: Arc<CertStore>,
     policy: &Policy,
     alpn: &[&[u8]],
+    gives_keys: bool,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(order.provider.clone())
         .with_protocol_versions(&[&TLS13, &TLS12])?
@@ -27,5 +28,6 @@ pub fn server_config(
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = policy.tickets.clone();
     config.max_early_data_size = 0;
+    config.enable_secret_extraction = gives_keys;
     Ok(Arc::new(config))
 }

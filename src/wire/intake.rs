@@ -1,24 +1,17 @@
 //! The receiving half of a connection.
 
-use super::Secure;
+use super::layer::Layer;
 use ringferry_runtime::Lent;
-use ringferry_runtime::net::{Mode, Receiver, Stream};
+use ringferry_runtime::net::{Mode, Receiver, is_control};
 use std::future::poll_fn;
 use std::io;
 use std::ops::Deref;
-use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 /// What a connection brings in.
 pub struct Intake {
     receiver: Receiver,
-    secure: Option<Rc<Through>>,
-}
-
-/// TLS, and the connection that alerts go out on.
-pub(super) struct Through {
-    pub(super) stream: Stream,
-    pub(super) secure: Secure,
+    layer: Layer,
 }
 
 /// Bytes that have come.
@@ -49,12 +42,12 @@ impl From<Lent> for Received {
 impl Intake {
     /// Takes in bytes as they come.
     pub fn plain(receiver: Receiver) -> Intake {
-        Intake { receiver, secure: None }
+        Intake { receiver, layer: Layer::Plain }
     }
 
     /// What comes in is encrypted from here on.
-    pub(super) fn secure(&mut self, through: Rc<Through>) {
-        self.secure = Some(through);
+    pub(super) fn secure(&mut self, layer: Layer) {
+        self.layer = layer;
     }
 
     /// The receiver beneath.
@@ -62,9 +55,10 @@ impl Intake {
         &mut self.receiver
     }
 
-    /// Nothing stands between us and the bytes: they may be spliced.
+    /// Nothing of ours stands between us and the bytes: they may be spliced. Where they are not all that may come, as the
+    /// end of TLS in the kernel, splicing stops, and a receive tells why.
     pub fn is_plain(&self) -> bool {
-        self.secure.is_none()
+        self.layer.is_plain()
     }
 
     /// See [`Receiver::set_mode`].
@@ -72,7 +66,7 @@ impl Intake {
         self.receiver.set_mode(mode);
     }
 
-    /// See [`Receiver::poll_quiet`]. For connections without TLS.
+    /// See [`Receiver::poll_quiet`]. For connections that [are plain](Intake::is_plain).
     pub fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<Option<Lent>> {
         debug_assert!(self.is_plain());
         self.receiver.poll_quiet(cx)
@@ -98,8 +92,18 @@ impl Intake {
     /// The next bytes; `None` at the end of the stream. Nothing is lost when it is not waited for to the end. With TLS
     /// an end that the peer has not told is an error.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
-        let Some(through) = &self.secure else {
-            return self.receiver.poll_recv(cx).map_ok(|lent| lent.map(Received::Lent));
+        let through = match &self.layer {
+            Layer::Plain => return self.receiver.poll_recv(cx).map_ok(|lent| lent.map(Received::Lent)),
+            Layer::Secure(through) => through,
+            Layer::Offloaded(offloaded) if offloaded.peer_closed() => return Poll::Ready(Ok(None)),
+            Layer::Offloaded(offloaded) => {
+                return Poll::Ready(match ready!(self.receiver.poll_recv(cx)) {
+                    Ok(Some(lent)) => Ok(Some(Received::Lent(lent))),
+                    Ok(None) => Err(io::ErrorKind::UnexpectedEof.into()),
+                    Err(error) if is_control(&error) => offloaded.listen().map(|()| None),
+                    Err(error) => Err(error),
+                });
+            }
         };
         loop {
             if through.secure.peer_closed() {

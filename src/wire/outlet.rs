@@ -1,7 +1,7 @@
 //! The sending half of a connection.
 
-use super::Secure;
-use super::intake::Through;
+use super::layer::{Layer, Through};
+use crate::tls::Agreed;
 use ringferry_runtime::Chunk;
 use ringferry_runtime::net::{SendAll, SendWhole, Stream};
 use std::future::Future;
@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 #[derive(Clone)]
 pub struct Outlet {
     stream: Stream,
-    secure: Option<Rc<Through>>,
+    layer: Layer,
 }
 
 /// Sends one chunk whole, and gives back what was sent: with TLS that is not what was given.
@@ -37,12 +37,12 @@ pub enum SendingAll {
 impl Outlet {
     /// Lets bytes out as they are.
     pub fn plain(stream: Stream) -> Outlet {
-        Outlet { stream, secure: None }
+        Outlet { stream, layer: Layer::Plain }
     }
 
     /// What goes out is encrypted from here on.
-    pub(super) fn secure(&mut self, through: Rc<Through>) {
-        self.secure = Some(through);
+    pub(super) fn secure(&mut self, layer: Layer) {
+        self.layer = layer;
     }
 
     /// The connection beneath.
@@ -50,29 +50,29 @@ impl Outlet {
         &self.stream
     }
 
-    /// What is known of the TLS connection, where there is one.
-    pub fn tls(&self) -> Option<&Secure> {
-        self.secure.as_deref().map(|through| &through.secure)
+    /// What the handshake of TLS came to, where there was one.
+    pub fn agreed(&self) -> Option<&Rc<Agreed>> {
+        self.layer.agreed()
     }
 
-    /// The connection, where nothing stands between us and the bytes: they may be spliced.
+    /// The connection, where nothing of ours stands between us and the bytes: they may be spliced.
     pub fn as_plain(&self) -> Option<&Stream> {
-        self.secure.is_none().then_some(&self.stream)
+        self.layer.is_plain().then_some(&self.stream)
     }
 
     /// Sends a chunk whole; one send at a time.
     pub fn send_whole(&self, chunk: impl Into<Chunk>) -> Sending {
-        match &self.secure {
-            None => Sending::Whole(self.stream.send_whole(chunk)),
-            Some(through) => self.sealed(through, [Some(chunk.into())]),
+        match &self.layer {
+            Layer::Plain | Layer::Offloaded(_) => Sending::Whole(self.stream.send_whole(chunk)),
+            Layer::Secure(through) => self.sealed(through, [Some(chunk.into())]),
         }
     }
 
     /// Sends up to three chunks, in order and whole; one send at a time.
     pub fn send_all(&self, chunks: [Option<Chunk>; 3]) -> SendingAll {
-        match &self.secure {
-            None => SendingAll::All(self.stream.send_all(chunks)),
-            Some(through) => SendingAll::Whole(self.sealed(through, chunks)),
+        match &self.layer {
+            Layer::Plain | Layer::Offloaded(_) => SendingAll::All(self.stream.send_all(chunks)),
+            Layer::Secure(through) => SendingAll::Whole(self.sealed(through, chunks)),
         }
     }
 
@@ -86,15 +86,27 @@ impl Outlet {
     /// Says that nothing more comes, and waits for nothing: the connection is about to be closed. For ends that are no
     /// cut.
     pub fn farewell(&self) {
-        if let Some(close) = self.tls().and_then(Secure::close) {
-            drop(self.stream.send_whole(close));
+        match &self.layer {
+            Layer::Plain => {}
+            Layer::Secure(through) => {
+                if let Some(close) = through.secure.close() {
+                    drop(self.stream.send_whole(close));
+                }
+            }
+            Layer::Offloaded(offloaded) => offloaded.close(),
         }
     }
 
     /// Ends our direction, and says so first. A peer that takes nothing is not waited for.
     pub async fn shutdown(&self) -> io::Result<()> {
-        if let Some(close) = self.tls().and_then(Secure::close) {
-            let _ = self.stream.send(close, false).await;
+        match &self.layer {
+            Layer::Plain => {}
+            Layer::Secure(through) => {
+                if let Some(close) = through.secure.close() {
+                    let _ = self.stream.send(close, false).await;
+                }
+            }
+            Layer::Offloaded(offloaded) => offloaded.close(),
         }
         self.stream.shutdown(Shutdown::Write)
     }

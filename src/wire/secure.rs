@@ -9,12 +9,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// An established TLS connection.
-pub struct Secure {
+pub(super) struct Secure {
     engine: RefCell<Engine>,
     /// What receiving has given us to send: new keys that the peer asked for. It goes before our next bytes.
     owed: RefCell<Vec<u8>>,
     /// What the handshake came to.
-    pub agreed: Rc<Agreed>,
+    pub(super) agreed: Rc<Agreed>,
     /// How many bytes more go in small records, and when bytes last went.
     pace: Cell<(usize, Instant)>,
     is_closed: Cell<bool>,
@@ -29,8 +29,7 @@ const SMALL_BYTES: usize = 16 * 1024;
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Secure {
-    pub(super) fn new(engine: Engine, server_name: Option<Box<str>>) -> Secure {
-        let agreed = Rc::new(Agreed { server_name, ..engine.agreed() });
+    pub(super) fn new(engine: Engine, agreed: Rc<Agreed>) -> Secure {
         Secure {
             engine: RefCell::new(engine),
             owed: RefCell::default(),

@@ -1,8 +1,9 @@
 //! The handshake of TLS.
 
-use super::intake::Through;
+use super::layer::{Layer, Through};
+use super::offload::{Offloaded, can_be_offloaded};
 use super::{Intake, Outlet, Secure};
-use crate::tls::Engine;
+use crate::tls::{Agreed, Engine};
 use std::io;
 use std::rc::Rc;
 
@@ -40,8 +41,14 @@ pub async fn shake(
         };
         understood = engine.receive(&mut lent, &mut plain, &mut out);
     }
-    let through = Rc::new(Through { stream, secure: Secure::new(engine, server_name) });
-    outlet.secure(through.clone());
-    intake.secure(through);
+    let agreed = Rc::new(Agreed { server_name, ..engine.agreed() });
+    let layer = if can_be_offloaded(&engine, &stream) {
+        let offloaded = Offloaded::new(engine, agreed, stream).map_err(ShakeError::Io)?;
+        Layer::Offloaded(Rc::new(offloaded))
+    } else {
+        Layer::Secure(Rc::new(Through { stream, secure: Secure::new(engine, agreed) }))
+    };
+    outlet.secure(layer.clone());
+    intake.secure(layer);
     Ok(plain)
 }

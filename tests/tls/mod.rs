@@ -5,6 +5,7 @@ mod certificates;
 mod clients;
 mod ends;
 mod handshakes;
+mod kernel;
 mod names;
 mod redirects;
 mod tickets;

@@ -4,6 +4,7 @@ use super::results::{Brought, Results};
 use crate::buf::Lent;
 use crate::kernel::{Completion, Held, Token};
 use crate::net::Descriptor;
+use crate::sys::ktls::NEXT_IS_CONTROL;
 use slab::Slab;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -209,9 +210,11 @@ impl Slots {
         })
     }
 
-    /// Ready when an operation has failed, not counting our own cancel and a want of buffers. Takes nothing out.
+    /// Ready when an operation has failed for good. Takes nothing out.
     pub(crate) fn poll_failed(&mut self, token: Token, cx: &mut Context<'_>) -> Poll<()> {
-        let failed = |result| result < 0 && result != -libc::ECANCELED && result != -libc::ENOBUFS;
+        // Our own cancel, a want of buffers, and what the peer says between its bytes, which is read when the bytes are.
+        let harmless = [-libc::ECANCELED, -libc::ENOBUFS, -NEXT_IS_CONTROL];
+        let failed = |result| result < 0 && !harmless.contains(&result);
         match &mut self.slot(token).state {
             State::Done(done) if failed(done.result) => return Poll::Ready(()),
             State::Stream(stream) if stream.queue.last().is_some_and(failed) => return Poll::Ready(()),

@@ -12,6 +12,7 @@ pub use crate::sys::ring::KernelError;
 pub use crate::sys::segments::Segments;
 
 use crate::buf::{Chunk, Gather, Group, GroupSettings, Lent, Ticket};
+use crate::sys::ktls::{self, ControlRecord, RecordKey};
 use crate::sys::pipe::{self, PipeEnds};
 use crate::sys::{Remote, clock, datagram, socket};
 use crate::time::Instant;
@@ -46,10 +47,10 @@ pub(crate) enum Op {
     /// Receives datagrams, and what the kernel tells about them (`sys::message`), until cancelled, failed, or out of
     /// buffers.
     RecvDatagrams { fd: RawDescriptor },
-    /// Sends. `wait` goes on until all is sent; without it what the socket takes at once is sent.
-    Send { fd: RawDescriptor, chunk: Chunk, wait: bool },
+    /// Sends.
+    Send { fd: RawDescriptor, chunk: Chunk, wait: Wait },
     /// Sends several chunks as one.
-    SendGather { fd: RawDescriptor, gather: Box<Gather>, wait: bool },
+    SendGather { fd: RawDescriptor, gather: Box<Gather>, wait: Wait },
     /// Connects to a TCP address.
     Connect { fd: RawDescriptor, to: SocketAddr },
     /// Connects to a unix socket.
@@ -62,6 +63,17 @@ pub(crate) enum Op {
     Cancel { target: Token },
     /// Ends all operations early.
     CancelAll,
+}
+
+/// What a send waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Until all is sent.
+    All,
+    /// Until something is.
+    Some,
+    /// For nothing: what the socket takes at once is sent.
+    Nothing,
 }
 
 /// What an operation left behind.
@@ -272,6 +284,27 @@ impl Kernel {
 
     pub(crate) fn reset_on_close(&mut self, fd: RawDescriptor, reset: bool) {
         socket::reset_on_close(fd, reset);
+    }
+
+    pub(crate) fn attach_records(&mut self, fd: RawDescriptor) -> io::Result<()> {
+        ktls::attach(fd)
+    }
+
+    pub(crate) fn set_record_keys(
+        &mut self,
+        fd: RawDescriptor,
+        send: &RecordKey<'_>,
+        receive: &RecordKey<'_>,
+    ) -> io::Result<()> {
+        ktls::set_keys(fd, send, receive)
+    }
+
+    pub(crate) fn control_record(&mut self, fd: RawDescriptor) -> io::Result<ControlRecord> {
+        ktls::control_record(fd)
+    }
+
+    pub(crate) fn send_control(&mut self, fd: RawDescriptor, kind: u8, bytes: &[u8]) -> io::Result<()> {
+        ktls::send_control(fd, kind, bytes)
     }
 
     pub(crate) fn close(&mut self, fd: RawDescriptor) {

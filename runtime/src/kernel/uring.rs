@@ -1,6 +1,6 @@
 //! The kernel behind the seam: one io_uring.
 
-use super::{Completion, Held, KernelError, KernelSettings, Op, Token};
+use super::{Completion, Held, KernelError, KernelSettings, Op, Token, Wait};
 use crate::buf::{BufferRing, Group, SHRINK_AFTER, Ticket};
 use crate::sys::{Remote, message, ring, socket};
 use crate::time::Instant;
@@ -328,10 +328,15 @@ fn connect(fd: i32, address: SockAddr) -> (squeue::Entry, Held) {
     (opcode::Connect::new(Fd(fd), address.as_ptr().cast(), address.len()).build(), Held::Address(address))
 }
 
-fn send_flags(wait: bool) -> i32 {
-    // WAITALL: without it a large send ends early and a lost remainder has to be noticed. DONTWAIT: what does not fit
-    // now comes back at once instead of keeping the chunk with the kernel.
-    libc::MSG_NOSIGNAL | if wait { libc::MSG_WAITALL } else { libc::MSG_DONTWAIT }
+fn send_flags(wait: Wait) -> i32 {
+    libc::MSG_NOSIGNAL
+        | match wait {
+            // Without it a large send ends early and a lost remainder has to be noticed.
+            Wait::All => libc::MSG_WAITALL,
+            Wait::Some => 0,
+            // What does not fit now comes back at once instead of keeping the chunk with the kernel.
+            Wait::Nothing => libc::MSG_DONTWAIT,
+        }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A connected stream socket, TCP or unix.
 
-use super::{Descriptor, Mode, Receiver, Send, SendAll, SendWhole};
+use super::{ControlRecord, Descriptor, Mode, Receiver, RecordKey, Send, SendAll, SendWhole};
 use crate::buf::Chunk;
 use crate::core::Handle;
 use crate::kernel::{Op, RawDescriptor};
@@ -106,6 +106,32 @@ impl Stream {
         self.descriptor.handle().kernel().acknowledged(self.descriptor.raw())
     }
 
+    /// Has the kernel stand ready to make and open records on this connection: an error where it cannot. Bytes still pass
+    /// as they are.
+    pub fn attach_records(&self) -> io::Result<()> {
+        self.descriptor.handle().kernel().attach_records(self.descriptor.raw())
+    }
+
+    /// From here on the kernel seals what is sent, and opens what is received, also what has come already and was not
+    /// read. Nothing may be on its way, either way. Receives then fail as [`is_control`](super::is_control) tells when a
+    /// record is next that carries no bytes; [splicing](super::Pipe) ends there, with `InvalidInput`. After an error the
+    /// connection is of no use.
+    pub fn set_record_keys(&self, send: &RecordKey<'_>, receive: &RecordKey<'_>) -> io::Result<()> {
+        self.descriptor.handle().kernel().set_record_keys(self.descriptor.raw(), send, receive)?;
+        self.descriptor.set_has_records();
+        Ok(())
+    }
+
+    /// Takes the record that is next, if it carries no bytes.
+    pub fn control_record(&self) -> io::Result<ControlRecord> {
+        self.descriptor.handle().kernel().control_record(self.descriptor.raw())
+    }
+
+    /// Sends a record of type `kind`, if there is room for it at once.
+    pub fn send_control(&self, kind: u8, bytes: &[u8]) -> io::Result<()> {
+        self.descriptor.handle().kernel().send_control(self.descriptor.raw(), kind, bytes)
+    }
+
     /// The core that it is on.
     pub fn handle(&self) -> &Handle {
         self.descriptor.handle()
@@ -123,5 +149,45 @@ impl Stream {
     /// The address of our end; `None` for a unix socket.
     pub fn local(&self) -> Option<SocketAddr> {
         self.descriptor.handle().kernel().local(self.descriptor.raw())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Listener;
+    use crate::{Core, Group, Settings, bind_tcp, join};
+    use std::os::fd::AsFd;
+
+    /// The kernel refuses sends there that wait for all, so they go piece by piece.
+    #[test]
+    fn what_is_sent_where_there_are_records_arrives_whole() {
+        let core = Core::new(&Settings::default()).unwrap();
+        let handle = core.handle();
+        core.run(async move {
+            let (address, sockets) = bind_tcp("127.0.0.1:0".parse().unwrap(), false, 1).unwrap();
+            let mut listener = Listener::new(&handle, sockets[0].as_fd()).unwrap();
+            let near = Stream::connect(&handle, address).await.unwrap();
+            let far = Stream::from_owned(&handle, listener.accept().await.unwrap());
+            near.descriptor.set_has_records();
+            let bytes: Vec<u8> = (0..16 << 20).map(|n: u32| (n / 7) as u8).collect();
+            let (whole, halves) = (bytes.clone(), bytes.split_at(5 << 20));
+            let halves = [Some(Chunk::from(halves.0.to_vec())), None, Some(Chunk::from(halves.1.to_vec()))];
+            let send = async move {
+                near.send_whole(whole).await.0.unwrap();
+                near.send_all(halves).await.0.unwrap();
+                near.shutdown(Shutdown::Write).unwrap();
+            };
+            let receive = async move {
+                let (mut receiver, mut received) = (far.receiver(Mode::Once(Group::Body)), Vec::new());
+                while let Some(lent) = receiver.recv().await.unwrap() {
+                    received.extend_from_slice(&lent);
+                }
+                received
+            };
+            let received = join(send, receive).await.1;
+            assert!(received == [&bytes[..], &bytes].concat(), "{} bytes", received.len());
+        })
+        .expect("no panic");
     }
 }

@@ -5,7 +5,7 @@
 use super::running::Running;
 use crate::buf::{Chunk, GATHER_MAX, Gather};
 use crate::driver::{Done, Kind};
-use crate::kernel::{Held, Op};
+use crate::kernel::{Held, Op, Wait};
 use crate::net::Descriptor;
 use crate::sys::check;
 use std::future::Future;
@@ -37,6 +37,7 @@ type Chunks = [Option<Chunk>; GATHER_MAX];
 
 impl Send {
     pub(crate) fn new(descriptor: &Rc<Descriptor>, chunk: Chunk, wait: bool) -> Send {
+        let wait = if wait { longest(descriptor) } else { Wait::Nothing };
         Send(Running::submit(Kind::Once, descriptor, Op::Send { fd: descriptor.raw(), chunk, wait }))
     }
 }
@@ -60,14 +61,15 @@ impl Sending {
             [Some(chunk), None, None] => return Sending::one(descriptor, chunk),
             several => several,
         };
-        let wait = !chunks.iter().flatten().any(is_scarce);
+        let wait = if chunks.iter().flatten().any(is_scarce) { Wait::Nothing } else { longest(descriptor) };
         let left = chunks.iter().flatten().map(|chunk| chunk.len()).sum();
         let op = Op::SendGather { fd: descriptor.raw(), gather: Gather::new(chunks), wait };
         Sending { descriptor: descriptor.clone(), running: Running::submit(Kind::Once, descriptor, op), left }
     }
 
     fn one(descriptor: &Rc<Descriptor>, chunk: Chunk) -> Sending {
-        let (wait, left) = (!is_scarce(&chunk), chunk.len());
+        let wait = if is_scarce(&chunk) { Wait::Nothing } else { longest(descriptor) };
+        let left = chunk.len();
         let op = Op::Send { fd: descriptor.raw(), chunk, wait };
         Sending { descriptor: descriptor.clone(), running: Running::submit(Kind::Once, descriptor, op), left }
     }
@@ -97,6 +99,12 @@ impl Sending {
         });
         *self = Sending::new(&self.descriptor, chunks);
     }
+}
+
+/// How long a send may keep its chunks. Where the kernel makes records it refuses to wait for all (EOPNOTSUPP): then what is
+/// left over goes with the next send.
+fn longest(descriptor: &Descriptor) -> Wait {
+    if descriptor.has_records() { Wait::Some } else { Wait::All }
 }
 
 fn is_scarce(chunk: &Chunk) -> bool {

@@ -137,7 +137,12 @@ impl Control {
         &self.bytes[..self.len]
     }
 
-    fn push(&mut self, level: i32, kind: i32, data: &[u8]) {
+    /// Room for what comes with a receive.
+    pub(super) fn room() -> [u8; CONTROL_BYTES] {
+        [0; CONTROL_BYTES]
+    }
+
+    pub(super) fn push(&mut self, level: i32, kind: i32, data: &[u8]) {
         let place = &mut self.bytes[self.len..self.len + space(data.len())];
         let (head, body) = place.split_at_mut(HEAD_BYTES);
         head[..HEAD_BYTES - 8].copy_from_slice(&(HEAD_BYTES + data.len()).to_ne_bytes());
@@ -149,7 +154,7 @@ impl Control {
 }
 
 /// Control messages: level, type, data.
-fn messages(mut control: &[u8]) -> impl Iterator<Item = (i32, i32, &[u8])> {
+pub(super) fn messages(mut control: &[u8]) -> impl Iterator<Item = (i32, i32, &[u8])> {
     std::iter::from_fn(move || {
         let len = usize::from_ne_bytes(array(control, 0)?);
         let level = i32::from_ne_bytes(array(control, HEAD_BYTES - 8)?);

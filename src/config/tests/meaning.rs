@@ -227,6 +227,7 @@ const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
             ("via", "via = true"),
             ("drain_timeout", "drain_timeout = '1s'"),
             ("state", "state = '/var/x'"),
+            ("kernel_tls", "kernel_tls = true"),
             ("listen", "listen.http = 81"),
             ("limits", "limits.connections = 5"),
             ("timeouts", "timeouts.head = '1s'"),

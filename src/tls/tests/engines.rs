@@ -4,19 +4,20 @@ use super::handshakes::{Client, guarded, open, server};
 use super::{ecdsa, rsa};
 use crate::tls::{Engine, Policy, RECORD_BYTES, sealed_len};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConnection, Error, SupportedProtocolVersion};
+use rustls::{ClientConnection, Error, ServerConfig, SupportedProtocolVersion};
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 /// A client of rustls and our engine, and the wire between them.
-struct Bench {
-    client: ClientConnection,
-    engine: Engine,
+pub(super) struct Bench {
+    pub(super) client: ClientConnection,
+    pub(super) engine: Engine,
     /// The engine gets at most so many bytes at once.
     cut: usize,
     /// What it has understood.
-    plain: Vec<u8>,
+    pub(super) plain: Vec<u8>,
     /// What it has to send.
-    out: Vec<u8>,
+    pub(super) out: Vec<u8>,
     /// What the client has read.
     read: Vec<u8>,
 }
@@ -28,9 +29,12 @@ impl Bench {
 
     fn with(policy: &Policy, version: &'static SupportedProtocolVersion, cut: usize) -> Bench {
         let config = server(policy, &[&ecdsa(&["a.test"]), &rsa(&["a.test"])], true);
-        let client = Client::new(&[version]).config();
+        Bench::of(config, Client::new(&[version]), cut)
+    }
+
+    pub(super) fn of(config: Arc<ServerConfig>, client: Client, cut: usize) -> Bench {
         Bench {
-            client: ClientConnection::new(client, "a.test".try_into().unwrap()).unwrap(),
+            client: ClientConnection::new(client.config(), "a.test".try_into().unwrap()).unwrap(),
             engine: Engine::server(config).unwrap(),
             cut,
             plain: Vec::new(),
@@ -39,7 +43,7 @@ impl Bench {
         }
     }
 
-    fn established(version: &'static SupportedProtocolVersion, cut: usize) -> Bench {
+    pub(super) fn established(version: &'static SupportedProtocolVersion, cut: usize) -> Bench {
         let mut bench = Bench::new(version, cut);
         while bench.client.is_handshaking() || !bench.engine.is_established() {
             bench.up().unwrap();
@@ -49,7 +53,7 @@ impl Bench {
     }
 
     /// What the client has to send.
-    fn up(&mut self) -> Result<(), Error> {
+    pub(super) fn up(&mut self) -> Result<(), Error> {
         let mut wire = Vec::new();
         while self.client.wants_write() {
             self.client.write_tls(&mut wire).unwrap();
@@ -57,12 +61,12 @@ impl Bench {
         self.feed(&mut wire)
     }
 
-    fn feed(&mut self, wire: &mut [u8]) -> Result<(), Error> {
+    pub(super) fn feed(&mut self, wire: &mut [u8]) -> Result<(), Error> {
         wire.chunks_mut(self.cut).try_for_each(|part| self.engine.receive(part, &mut self.plain, &mut self.out))
     }
 
     /// What the engine has to send.
-    fn down(&mut self) {
+    pub(super) fn down(&mut self) {
         let wire = std::mem::take(&mut self.out);
         let mut wire = wire.as_slice();
         while !wire.is_empty() {
@@ -74,7 +78,7 @@ impl Bench {
     }
 
     #[track_caller]
-    fn client_reads(&mut self, expect: &[u8]) {
+    pub(super) fn client_reads(&mut self, expect: &[u8]) {
         assert!(std::mem::take(&mut self.read) == expect);
     }
 }

@@ -66,9 +66,14 @@ fn send(from: &mut Connection, to: &mut Connection) -> Result<(), Error> {
 
 /// The server of one default site with these pairs.
 pub(super) fn server(policy: &Policy, pairs: &[&Made], has_aes: bool) -> Arc<ServerConfig> {
+    server_giving_keys(policy, pairs, has_aes, false)
+}
+
+/// The same, whose keys may be had.
+pub(super) fn server_giving_keys(policy: &Policy, pairs: &[&Made], has_aes: bool, keys: bool) -> Arc<ServerConfig> {
     let pairs: Vec<Arc<Pair>> = pairs.iter().map(|made| made.pair("x.pem")).collect();
     let (certs, _) = CertStore::build([SitePairs { site: SiteId(0), hosts: &[HostPattern::Any], pairs }], NOW_S);
-    server_config(&cipher_order(has_aes), Arc::new(certs), policy, &[b"http/1.1"]).unwrap()
+    server_config(&cipher_order(has_aes), Arc::new(certs), policy, &[b"http/1.1"], keys).unwrap()
 }
 
 fn policy(keyring: &mut Keyring, auth: ClientAuth) -> Policy {
@@ -88,7 +93,7 @@ pub(super) fn guarded() -> Policy {
 pub(super) struct Client {
     /// The certificate of the authority that it trusts, in PEM.
     pub(super) trusts: String,
-    suites: Vec<SupportedCipherSuite>,
+    pub(super) suites: Vec<SupportedCipherSuite>,
     groups: Vec<&'static dyn SupportedKxGroup>,
     versions: Vec<&'static SupportedProtocolVersion>,
     alpn: Vec<&'static str>,
@@ -187,7 +192,7 @@ fn a_client_gets_the_certificate_for_its_name_and_its_suites() {
         pairs: pairs.clone(),
     });
     let certs = Arc::new(CertStore::build(sites, NOW_S).0);
-    let server = server_config(&cipher_order(true), certs, &open(), &[]).unwrap();
+    let server = server_config(&cipher_order(true), certs, &open(), &[], false).unwrap();
     let both = Client::new(&[&TLS13, &TLS12]).config();
     let old = Client::new(&[&TLS12]).config();
     let rsa_suites = vec![cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256];

@@ -37,7 +37,8 @@ fn issue(authority: &Authority, names: &str, now_s: u64) -> Result<Arc<Pair>, Fa
 /// A handshake of a client that trusts `trusted` with the server of one site.
 fn enter(pair: &Arc<Pair>, trusted: &Authority, host: &str) -> Result<CertificateDer<'static>, Error> {
     let site = SitePairs { site: SiteId(0), hosts: &[HostPattern::Any], pairs: vec![pair.clone()] };
-    let server = server_config(&cipher_order(true), Arc::new(CertStore::build([site], NOW_S).0), &open(), &[]).unwrap();
+    let server =
+        server_config(&cipher_order(true), Arc::new(CertStore::build([site], NOW_S).0), &open(), &[], false).unwrap();
     let mut certificate = None;
     for version in [&TLS12, &TLS13] {
         let mut client = Client::new(&[version]);

@@ -3,6 +3,7 @@
 mod authority;
 mod engines;
 mod handshakes;
+mod keys;
 mod leaves;
 mod loading;
 mod pairs;

@@ -72,7 +72,7 @@ fn detached_operations_are_unfinished_until_they_complete() {
 fn an_operation_with_a_bad_descriptor_completes_with_an_error_and_returns_its_memory() {
     let mut ring = ring(remote());
     let token = Token { index: 3, generation: 7 };
-    ring.submit(token, Op::Send { fd: -1, chunk: b"bytes"[..].into(), wait: true });
+    ring.submit(token, Op::Send { fd: -1, chunk: b"bytes"[..].into(), wait: Wait::All });
     ring.wait(None, Instant::default());
     let done = ring.next().expect("a completion");
     assert_eq!((done.token, done.result, done.more), (token, -libc::EBADF, false));
