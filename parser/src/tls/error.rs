@@ -23,7 +23,7 @@ pub enum HelloError {
     Length,
     /// More than one `server_name`, or more than one host name in it.
     NameRepeated,
-    /// The host name is not a DNS name; an address is none.
+    /// The host name is not a DNS name, and no address either.
     NameInvalid,
     /// More than one list of application protocols.
     AlpnRepeated,

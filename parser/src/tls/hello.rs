@@ -2,11 +2,13 @@
 
 use super::HelloError;
 use crate::host::dns_name;
+use std::net::IpAddr;
 
 /// A ClientHello. Of one with Encrypted ClientHello, this is the outer one, which names the public host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hello<'a> {
-    /// The host that the client wants, as received: a DNS name in any case, perhaps with a trailing dot.
+    /// The host that the client wants, as received: a DNS name in any case, perhaps with a trailing dot. `None` also for a
+    /// client that sent an address instead.
     /// [`normalize`](crate::host::normalize) gives it the spelling that routing compares.
     pub server_name: Option<&'a str>,
     /// The application protocols that it offers.
@@ -66,10 +68,17 @@ fn host_name(mut data: Input<'_>) -> Result<Option<&str>, HelloError> {
     while !names.is_empty() {
         let (kind, name) = (names.u8()?, names.vector_u16()?);
         if kind == NAME_TYPE_HOST {
-            once(&mut host, dns_name(name).ok_or(HelloError::NameInvalid)?, HelloError::NameRepeated)?;
+            let name = if is_address(name) { None } else { Some(dns_name(name).ok_or(HelloError::NameInvalid)?) };
+            once(&mut host, name, HelloError::NameRepeated)?;
         }
     }
-    Ok(host)
+    Ok(host.flatten())
+}
+
+/// Whether it is an address as text. It has no place there (RFC 6066 section 3), but clients that are told to connect to
+/// one send it; every server takes them as those that send no name.
+fn is_address(name: &[u8]) -> bool {
+    str::from_utf8(name).is_ok_and(|name| name.parse::<IpAddr>().is_ok())
 }
 
 /// Fills a slot that must be empty still.

@@ -121,6 +121,13 @@ fn name_and_protocols_are_found() {
 }
 
 #[test]
+fn an_address_is_no_name() {
+    for text in ["192.0.2.1", "::1", "2001:db8::7"] {
+        accept(&plain(&[name(text), alpn(&["http/1.1"])]), None, "http/1.1");
+    }
+}
+
+#[test]
 fn hellos_without_extensions_have_no_name() {
     accept(&plain(&[]), None, "");
     accept(&records(&message(&usual_fields()), RECORD), None, "");
@@ -274,10 +281,10 @@ fn there_is_one_name_and_it_is_a_dns_name() {
     refuse(&plain(&[name("a.test"), name("a.test")]), HelloError::NameRepeated);
     refuse(&plain(&[name("a.test"), alpn(&["h2"]), name("b.test")]), HelloError::NameRepeated);
     refuse(&plain(&[typed_names(&[(0, b"a.test"), (0, b"b.test")])]), HelloError::NameRepeated);
-    for text in ["", ".", "a..test", "a.test\0", "a.test/", "a test", "é.test", "a:443", "*.test", "192.0.2.1", "::1"]
-    {
+    for text in ["", ".", "a..test", "a.test\0", "a.test/", "a test", "é.test", "a:443", "*.test", "[::1]"] {
         refuse(&plain(&[name(text)]), HelloError::NameInvalid);
     }
+    refuse(&plain(&[typed_names(&[(0, b"192.0.2.1"), (0, b"a.test")])]), HelloError::NameRepeated);
     refuse(&plain(&[typed_names(&[(0, b"a\xff.test")])]), HelloError::NameInvalid);
     refuse(&plain(&[name(&"a".repeat(255))]), HelloError::NameInvalid);
 }
