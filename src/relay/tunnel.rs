@@ -23,30 +23,42 @@ pub struct Tunnel {
     pub inbox: Inbox,
 }
 
+/// How many bytes have gone through a tunnel. It is added to as they go, so that it is right however the tunnel ends.
+#[derive(Default)]
+pub struct Passed {
+    /// From the client to the server.
+    pub up: Cell<u64>,
+    /// From the server to the client.
+    pub down: Cell<u64>,
+}
+
 /// Joins `client` and `server` until both directions have ended, one has failed, or nothing has moved for `idle` in
-/// either. Returns the bytes that went up and down, and why it failed.
-pub async fn tunnel(client: Tunnel, server: Tunnel, idle: Duration, handle: &Handle) -> (u64, u64, Option<RelayError>) {
-    let (up, down) = (Cell::new(0), Cell::new(0));
+/// either. Returns why it failed.
+pub async fn tunnel(
+    client: Tunnel,
+    server: Tunnel,
+    idle: Duration,
+    passed: &Passed,
+    handle: &Handle,
+) -> Option<RelayError> {
     let moved = Cell::new(handle.now());
     let Tunnel { outlet: client_outlet, intake: client_intake, inbox: client_inbox } = client;
     let Tunnel { outlet: server_outlet, intake: server_intake, inbox: server_inbox } = server;
-    let failed = {
-        let way = |intake, from, to, bytes| Way {
-            intake,
-            from,
-            to,
-            bytes,
-            moved: &moved,
-            idle,
-            alarm: Alarm::new(handle),
-            endures: false,
-            handle,
-        };
-        let upward = way(client_intake, client_outlet.stream(), &server_outlet, &up);
-        let downward = way(server_intake, server_outlet.stream(), &client_outlet, &down);
-        both(upward.run(client_inbox), downward.run(server_inbox)).await
+    let way = |intake, from, to, bytes| Way {
+        intake,
+        from,
+        to,
+        bytes,
+        moved: &moved,
+        idle,
+        alarm: Alarm::new(handle),
+        endures: false,
+        handle,
     };
-    (up.get(), down.get(), failed)
+    let upward = way(client_intake, client_outlet.stream(), &server_outlet, &passed.up);
+    let downward = way(server_intake, server_outlet.stream(), &client_outlet, &passed.down);
+    // Boxed, since a future that is handed on has room for it in each step.
+    both(Box::pin(upward.run(client_inbox)), Box::pin(downward.run(server_inbox))).await
 }
 
 /// Half-close keeps the other direction; a failure ends both.

@@ -30,7 +30,10 @@ pub fn serve<O: 'static>(
         if begins_otherwise {
             match Box::pin(begin(&cx, &mut client)).await {
                 Begun::Requests => {}
-                Begun::Raw(raw) => return Box::pin(raw.run(&cx, client)).await,
+                Begun::Raw(raw) => {
+                    let Some(joined) = Box::pin(raw.join(&cx, &mut client)).await else { return };
+                    return Box::pin(joined.run(&cx, client)).await;
+                }
                 Begun::Linger => return Box::pin(client.linger(&cx)).await,
                 Begun::Close => return,
             }

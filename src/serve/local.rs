@@ -38,7 +38,7 @@ pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, 
         Reply::Redirect(redirect, [path, query]) => {
             meter.status = redirect.status;
             let target = Target::Origin { path, query: (!query.is_empty()).then_some(query) };
-            meter.bytes_out = write_redirect(redirect, &target, &page, &mut out);
+            meter.passed.down.set(write_redirect(redirect, &target, &page, &mut out));
         }
         Reply::Error(error) => {
             meter.error = Some(*error);
@@ -47,10 +47,10 @@ pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, 
                 return After::Cut;
             };
             meter.status = status;
-            meter.bytes_out = match status {
+            meter.passed.down.set(match status {
                 405 => write_not_allowed(ALLOW, &page, &mut out),
                 _ => write_page(status, error.cause, &page, &mut out),
-            };
+            });
         }
     }
     let sent = send(cx, client, out).await;
