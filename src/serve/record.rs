@@ -79,6 +79,7 @@ impl Meter {
         let now = cx.handle.now();
         let (site, path) = match &facts.place {
             Place::Unknown => ("", ""),
+            Place::Site(view, site) => (&*view.snapshot.config.sites[site.index()].name, ""),
             Place::Route(view, found) => {
                 let config = &view.snapshot.config;
                 (&*config.sites[found.site.index()].name, &*config.routes[found.route.index()].path)
