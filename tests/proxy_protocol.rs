@@ -67,6 +67,14 @@ fn expect_refusal(mut tcp: TcpStream, bytes: &[u8]) {
     }
 }
 
+/// Each kind of connection that was refused for this is called in the log what it is.
+#[track_caller]
+fn expect_words(proxy: &Proxy, error: &str) {
+    for kind in ["HTTP", "TLS", "TCP"] {
+        proxy.log_line(|line| line.contains(error) && line.contains(&format!("\"{kind} ")));
+    }
+}
+
 #[test]
 fn the_client_is_who_the_header_names() {
     let (origin, raw) = (Origin::named("x"), echo());
@@ -148,7 +156,7 @@ fn without_a_header_nothing_is_answered() {
             expect_refusal(tcp(address), bytes);
         }
     }
-    proxy.log_line(|line| line.contains("err=bad-PROXY-header"));
+    expect_words(&proxy, "err=bad-PROXY-header");
     assert_eq!((origin.requests().len(), raw.connections()), (0, 0));
 }
 
@@ -161,7 +169,7 @@ fn who_is_not_named_may_not_even_connect() {
             expect_refusal(tcp(address), &[header, plain("/").as_bytes()].concat());
         }
     }
-    proxy.log_line(|line| line.contains("err=peer-not-in-from"));
+    expect_words(&proxy, "err=peer-not-in-from");
     assert_eq!((origin.requests().len(), raw.connections()), (0, 0));
 }
 

@@ -40,14 +40,14 @@ pub(super) async fn begin(cx: &Rc<Context>, client: &mut Client) -> Begun {
     client.alarm.set(config.timeouts.head);
     if let Some(from) = &listener.proxy_protocol {
         if !from.iter().any(|set| set.contains(client.address)) {
-            return turned_away(cx, client, Cause::ProxyPeer, None);
+            return turned_away(cx, client, listener.protocol, Cause::ProxyPeer, None);
         }
         let Client { intake, inbox, alarm, .. } = client;
         let header = alarm.guard(pin!(proxy_header(intake, inbox, &cx.handle))).await;
         match header {
             Ok(Ok(Some(addresses))) if !believe(cx, client, &view, addresses) => return Begun::Close,
             Ok(Ok(_)) => {}
-            Ok(Err(Refused::Proxy(_))) => return turned_away(cx, client, Cause::ProxyHeader, None),
+            Ok(Err(Refused::Proxy(_))) => return turned_away(cx, client, listener.protocol, Cause::ProxyHeader, None),
             Ok(Err(_)) | Err(Elapsed) => return Begun::Close,
         }
     }
@@ -86,7 +86,7 @@ async fn tls(cx: &Rc<Context>, client: &mut Client, view: Rc<View>, id: Listener
         Ok(Ok(Opening::Http)) => return plain_http(cx, client).await,
         Ok(Err(Refused::Hello(error))) => {
             tell(client, error.alert()).await;
-            return turned_away(cx, client, Cause::Hello(error), None);
+            return turned_away(cx, client, Protocol::Https, Cause::Hello(error), None);
         }
         Ok(Ok(Opening::Other) | Err(_)) | Err(Elapsed) => return Begun::Close,
     };
@@ -100,7 +100,7 @@ async fn tls(cx: &Rc<Context>, client: &mut Client, view: Rc<View>, id: Listener
         // worse.
         _ => {
             tell(client, Alert::UnrecognizedName).await;
-            turned_away(cx, client, Cause::UnknownName, name)
+            turned_away(cx, client, Protocol::Https, Cause::UnknownName, name)
         }
     }
 }
@@ -131,9 +131,9 @@ async fn handshake(
             Begun::Requests
         }
         Ok(Err(ShakeError::Tls(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented))) => {
-            turned_away(cx, client, Cause::BadCertificate, name)
+            turned_away(cx, client, Protocol::Https, Cause::BadCertificate, name)
         }
-        Ok(Err(ShakeError::Tls(_))) => turned_away(cx, client, Cause::Handshake, name),
+        Ok(Err(ShakeError::Tls(_))) => turned_away(cx, client, Protocol::Https, Cause::Handshake, name),
         // Whoever looks whether the port is open is no event.
         Ok(Err(ShakeError::Io(_))) | Err(Elapsed) => Begun::Close,
     }
@@ -154,10 +154,21 @@ async fn tell(client: &mut Client, alert: Alert) {
     let _ = alarm.guard(outlet.send_whole(alert.record().to_vec())).await;
 }
 
-/// Logs why a connection ends before its first request.
-fn turned_away(cx: &Rc<Context>, client: &mut Client, cause: Cause, name: Option<Box<str>>) -> Begun {
+/// Logs why a connection ends before its first request. `protocol` is what its listener is for.
+fn turned_away(
+    cx: &Rc<Context>,
+    client: &mut Client,
+    protocol: Protocol,
+    cause: Cause,
+    name: Option<Box<str>>,
+) -> Begun {
+    let kind = match protocol {
+        Protocol::Http => "HTTP",
+        Protocol::Https => "TLS",
+        Protocol::Tcp | Protocol::Udp => "TCP",
+    };
     let mut meter = Meter::begin(cx, client);
-    meter.facts = Facts::named("TLS", name.as_deref().unwrap_or_default(), "");
+    meter.facts = Facts::named(kind, name.as_deref().unwrap_or_default(), "");
     meter.error = Some(Error::downstream(Stage::RequestHead, cause));
     Meter::finish(meter);
     Begun::Linger
