@@ -8,6 +8,8 @@ mod intake;
 mod outlet;
 mod secure;
 mod shake;
+#[cfg(test)]
+mod tests;
 
 pub use inbox::Inbox;
 pub use intake::{Intake, Received};
