@@ -38,6 +38,9 @@ pub(super) struct Client {
     pub(super) answer: Option<Sending>,
 }
 
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Client>() <= 240);
+
 /// A client that a proxy in front speaks for.
 pub(super) struct Proxied {
     cx: Rc<Context>,

@@ -1,5 +1,6 @@
 //! What comes before the first request: a PROXY header, the look at what the client speaks, the handshake of TLS.
 
+use super::after::After;
 use super::client::{Client, Proxied, Shaken};
 use super::context::{Context, View};
 use super::local::fail;
@@ -20,7 +21,7 @@ use std::pin::pin;
 use std::rc::Rc;
 
 /// How a connection goes on.
-pub(super) enum Begun {
+enum Begun {
     /// With requests.
     Requests,
     /// As it is, to a server.
@@ -31,8 +32,18 @@ pub(super) enum Begun {
     Close,
 }
 
+/// Does what comes before the first request, which may be all.
+pub(super) async fn begin(cx: &Rc<Context>, client: &mut Client) -> After {
+    match Box::pin(open(cx, client)).await {
+        Begun::Requests => After::Keep,
+        Begun::Raw(raw) => raw.join(cx, client).await.map_or(After::Cut, After::Tunnel),
+        Begun::Linger => After::Linger,
+        Begun::Close => After::Cut,
+    }
+}
+
 /// Does what the client's listener wants before the first request, all of it within the time for a head.
-pub(super) async fn begin(cx: &Rc<Context>, client: &mut Client) -> Begun {
+async fn open(cx: &Rc<Context>, client: &mut Client) -> Begun {
     let Some((view, id, _)) = cx.view_for(client.listener) else { return Begun::Close };
     let config = &view.snapshot.config;
     let listener = &config.listeners[id.index()];

@@ -50,8 +50,8 @@ impl Joined {
     /// Relays until both sides have ended, or until the tunnel is to end because its listener is gone.
     ///
     /// Not an `async fn`: that would hold its arguments twice, and it may last for days.
-    pub(super) fn run(self: Box<Joined>, cx: &Rc<Context>, client: Client) -> impl Future<Output = ()> {
-        let Joined { connection, _attempt, idle, meter, inside } = *self;
+    pub(super) fn run(self, cx: &Rc<Context>, client: Client) -> impl Future<Output = ()> {
+        let Joined { connection, _attempt, idle, meter, inside } = self;
         let Client { outlet, intake, inbox, listener, proxied, .. } = client;
         let down = Tunnel { outlet, intake, inbox };
         let Connection { outlet, intake, inbox, .. } = *connection;

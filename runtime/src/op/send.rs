@@ -27,7 +27,6 @@ pub struct SendWhole(Sending);
 pub struct SendAll(Sending);
 
 struct Sending {
-    descriptor: Rc<Descriptor>,
     running: Running,
     left: usize,
 }
@@ -63,13 +62,13 @@ impl Sending {
         let wait = !chunks.iter().flatten().any(is_scarce);
         let left = chunks.iter().flatten().map(|chunk| chunk.len()).sum();
         let op = Op::SendGather { fd: descriptor.raw(), gather: Gather::new(chunks), wait };
-        Sending { descriptor: descriptor.clone(), running: Running::submit(Kind::Once, descriptor, op), left }
+        Sending { running: Running::submit(Kind::Once, descriptor, op), left }
     }
 
     fn one(descriptor: &Rc<Descriptor>, chunk: Chunk) -> Sending {
         let (wait, left) = (!is_scarce(&chunk), chunk.len());
         let op = Op::Send { fd: descriptor.raw(), chunk, wait };
-        Sending { descriptor: descriptor.clone(), running: Running::submit(Kind::Once, descriptor, op), left }
+        Sending { running: Running::submit(Kind::Once, descriptor, op), left }
     }
 
     /// The result, and what was sent.
@@ -95,7 +94,7 @@ impl Sending {
             Some(Chunk::Lent(lent)) if lent.is_scarce() => Some(Chunk::Lent(lent.detach())),
             other => other,
         });
-        *self = Sending::new(&self.descriptor, chunks);
+        *self = Sending::new(self.running.descriptor(), chunks);
     }
 }
 
