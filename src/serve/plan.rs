@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::context::{Context, View};
 use crate::balance::key_hash;
-use crate::model::{Action, Balance, HashKey, ListenerId, PoolId, Protocol, Redirect, Route, SiteId, SiteTls};
+use crate::model::{Action, Balance, HashKey, ListenerId, PoolId, Protocol, Redirect, Route, SiteId};
 use crate::proto::error::{Cause, Error, Stage};
 use crate::proto::h1::keeps_alive;
 use crate::proto::headers::{RequestCx, client_address, offered_protocols, seen_before, write_request};
@@ -258,10 +258,11 @@ fn check_tls(
         // Whoever ended TLS in front of us says so; else it is to be spoken.
         let is_trusted = config.trusted_proxies.iter().any(|set| set.contains(client.address));
         let came_by_tls = head.fields.all(Known::XForwardedProto).next().is_some_and(|proto| proto == b"https");
-        return match (is_trusted && came_by_tls, tls) {
-            (true, SiteTls::Terminate(_)) => None,
-            (true, SiteTls::Passthrough) => wrong(),
-            (false, _) => Some(to_https(snapshot, site, head)),
+        return match is_trusted && came_by_tls {
+            true if tls.may_end_in_front() => None,
+            // To send those to TLS who have come by it would have no end.
+            true => wrong(),
+            false => Some(to_https(snapshot, site, head)),
         };
     };
     if shaken.good_for.get() == Some((snapshot.generation, site)) {
