@@ -18,7 +18,7 @@ fn start(origin: &Origin, raw: &Origin, from: &str, more: &str) -> Proxy {
     };
     let pair = HOME.issue(&["a.test"]).put(&dir);
     Proxy::start(&format!(
-        "[listen]\nhttp = {}\nhttps = {}\n{more}{}tls = \"off\"\n{}{pair}[[stream]]\nlisten = {}\nupstream = {:?}\n",
+        "{more}[listen]\nhttp = {}\nhttps = {}\n{}tls = \"off\"\n{}{pair}[[stream]]\nlisten = {}\nupstream = {:?}\n",
         listen(""),
         listen(""),
         site("plain.test", origin),
@@ -203,6 +203,22 @@ fn the_limit_of_a_client_is_that_of_the_one_who_is_named() {
     drop((one, others, last));
     wait_until("there is room again", || connect(V1).try_response("GET").is_ok());
     drop((two, passed));
+}
+
+#[test]
+fn a_proxy_that_is_named_speaks_for_many() {
+    let (origin, raw) = (Origin::named("x"), echo());
+    let limits = "trusted_proxies = [\"203.0.113.0/24\"]\n[limits]\nconnections_per_client = 2\n";
+    let proxy = start(&origin, &raw, "127.0.0.1", limits);
+    let served: Vec<Wire> = (0..4)
+        .map(|n| {
+            let mut wire = Wire::connect(proxy.address());
+            let request = format!("GET / HTTP/1.1\r\nHost: plain.test\r\nX-Forwarded-For: 192.0.2.{n}\r\n\r\n");
+            assert_eq!(wire.send([V1, request.as_bytes()].concat()).response().text(), "x", "{n}");
+            wire
+        })
+        .collect();
+    drop(served);
 }
 
 #[test]

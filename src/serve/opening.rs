@@ -75,17 +75,21 @@ async fn open(cx: &Rc<Context>, client: &mut Client) -> Begun {
 /// The connection is that of another client from here on. False when that client has too many.
 fn believe(cx: &Rc<Context>, client: &mut Client, view: &View, addresses: Addresses) -> bool {
     client.address = addresses.source.ip().to_canonical();
-    let max = view.snapshot.config.limits.connections_per_client.try_into().unwrap_or(u32::MAX);
-    match cx.clients.enter(client.address, max) {
-        Ok(ticket) => {
-            client.proxied = Some(Box::new(Proxied::new(cx, addresses, ticket)));
-            true
-        }
-        Err(_) => {
-            cx.stats.accept_errors.add(1);
-            false
+    let config = &view.snapshot.config;
+    let mut ticket = None;
+    // Another proxy, in front of the one that names it, speaks for many clients.
+    if !config.trusted_proxies.iter().any(|set| set.contains(client.address)) {
+        let max = config.limits.connections_per_client.try_into().unwrap_or(u32::MAX);
+        match cx.clients.enter(client.address, max) {
+            Ok(counted) => ticket = Some(counted),
+            Err(_) => {
+                cx.stats.accept_errors.add(1);
+                return false;
+            }
         }
     }
+    client.proxied = Some(Box::new(Proxied::new(cx, addresses, ticket)));
+    true
 }
 
 /// A connection to a port where TLS is spoken.
