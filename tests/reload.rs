@@ -115,15 +115,11 @@ fn what_came_through_a_listener_that_is_gone_has_an_end() {
             if exchange.request()?.is_some_and(|request| request.target() == "/slow") {
                 gate.pass();
             }
-            exchange.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n")?;
-            let mut stream = exchange.wire.stream().try_clone()?;
-            std::io::copy(&mut stream.try_clone()?, &mut stream).map(drop)
+            exchange.switch()?;
+            exchange.echo()
         }
     });
-    let echo = Origin::scripted(|exchange| {
-        let mut stream = exchange.wire.stream().try_clone()?;
-        std::io::copy(&mut stream.try_clone()?, &mut stream).map(drop)
-    });
+    let echo = Origin::echo();
     let drain = "drain_timeout = \"1s\"\n";
     let stream = format!("[[stream]]\nlisten = \"tcp/127.0.0.1:0\"\nupstream = \"{}\"\n", echo.address());
     let both = listening(&["127.0.0.1:0", "127.0.0.2:0"], &origin);
@@ -221,9 +217,7 @@ fn an_exchange_in_flight_ends_as_it_began() {
 
 #[test]
 fn a_tunnel_outlives_the_route_it_came_by() {
-    let origin = Origin::scripted(|exchange| {
-        exchange.request()?;
-        exchange.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n")?;
+    let origin = Origin::switching(|exchange| {
         let word = exchange.wire.read_exactly(4)?;
         exchange.send(word)
     });
