@@ -241,6 +241,10 @@ pub(super) struct Place {
     _inside: Option<Inside>,
 }
 
+/// Flows leave one in this many connections of the process to those who connect: whoever forges addresses has as many
+/// flows as there may be.
+const PART_LEFT: u32 = 8;
+
 /// Why there is no place for a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoPlace {
@@ -259,8 +263,8 @@ impl Place {
             let max = config.limits.connections_per_client.try_into().unwrap_or(u32::MAX);
             place.ticket = Some(base.share.clients.enter(client, max).map_err(|_| NoPlace::ClientFull)?);
         }
-        place.is_connection =
-            base.share.connections.try_enter(config.limits.connections.try_into().unwrap_or(u32::MAX));
+        let max: u32 = config.limits.connections.try_into().unwrap_or(u32::MAX);
+        place.is_connection = base.share.connections.try_enter(max - max / PART_LEFT);
         if !place.is_connection {
             return Err(NoPlace::Full);
         }
