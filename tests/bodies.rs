@@ -1,43 +1,14 @@
 //! Bodies of every size both ways, at any pace, whole or visibly cut.
 
 use crate::support::{
-    Framing, Gate, Origin, Pattern, PatternCheck, Proxy, WAIT, Wire, answer, default_site, ok, site_of_routes,
-    wait_until,
+    Framing, Gate, Origin, Pattern, PatternCheck, Proxy, WAIT, Wire, answer, default_site, framing_field, ok,
+    send_body, site_of_routes, wait_until,
 };
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
-
-/// Sends a whole body; chunked in pieces of odd sizes.
-fn send_body(wire: &mut Wire, framing: Framing, length: u64) -> io::Result<()> {
-    let mut body = Pattern::new(length);
-    let mut piece = Vec::new();
-    for size in [1, 1000, 65_536, 300_001].into_iter().cycle() {
-        piece.clear();
-        (&mut body).take(size).read_to_end(&mut piece)?;
-        match framing {
-            Framing::Chunked => {
-                wire.try_send(format!("{:x}\r\n", piece.len()))?;
-                wire.try_send(&piece)?;
-                wire.try_send("\r\n")?;
-            }
-            _ => wire.try_send(&piece)?,
-        }
-        if piece.is_empty() {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-fn framing_field(framing: Framing, length: u64) -> String {
-    match framing {
-        Framing::Chunked => "Transfer-Encoding: chunked\r\n".to_owned(),
-        _ => format!("Content-Length: {length}\r\n"),
-    }
-}
 
 /// `/LENGTH/FRAMING` is answered with a pattern of that length.
 fn download_origin() -> Origin {

@@ -18,7 +18,7 @@ fn start(origin: &Origin, raw: &Origin, from: &str, more: &str) -> Proxy {
     };
     let pair = HOME.issue(&["a.test"]).put(&dir);
     Proxy::start(&format!(
-        "[listen]\nhttp = {}\nhttps = {}\n{more}{}tls = \"off\"\n{}{pair}[[stream]]\nlisten = {}\nupstream = {:?}\n",
+        "{more}[listen]\nhttp = {}\nhttps = {}\n{}tls = \"off\"\n{}{pair}[[stream]]\nlisten = {}\nupstream = {:?}\n",
         listen(""),
         listen(""),
         site("plain.test", origin),
@@ -26,14 +26,6 @@ fn start(origin: &Origin, raw: &Origin, from: &str, more: &str) -> Proxy {
         listen("tcp/"),
         raw.address().to_string()
     ))
-}
-
-/// An origin that speaks no HTTP: sends back what comes.
-fn echo() -> Origin {
-    Origin::scripted(|exchange| {
-        let mut stream = exchange.wire.stream().try_clone()?;
-        io::copy(&mut stream.try_clone()?, &mut stream).map(drop)
-    })
 }
 
 /// What the origin was told of who asks.
@@ -67,9 +59,17 @@ fn expect_refusal(mut tcp: TcpStream, bytes: &[u8]) {
     }
 }
 
+/// Each kind of connection that was refused for this is called in the log what it is.
+#[track_caller]
+fn expect_words(proxy: &Proxy, error: &str) {
+    for kind in ["HTTP", "TLS", "TCP"] {
+        proxy.log_line(|line| line.contains(error) && line.contains(&format!("\"{kind} ")));
+    }
+}
+
 #[test]
 fn the_client_is_who_the_header_names() {
-    let (origin, raw) = (Origin::named("x"), echo());
+    let (origin, raw) = (Origin::named("x"), Origin::echo());
     let proxy = start(&origin, &raw, "127.0.0.1", "");
     let names = [(V1, "203.0.113.7"), (V2, "203.0.113.7"), (V1_IPV6, "2001:db8::7")];
     for (n, (header, client)) in names.into_iter().enumerate() {
@@ -100,7 +100,7 @@ fn the_client_is_who_the_header_names() {
 
 #[test]
 fn a_header_that_names_nobody_leaves_the_peer() {
-    let (origin, raw) = (Origin::named("x"), echo());
+    let (origin, raw) = (Origin::named("x"), Origin::echo());
     let proxy = start(&origin, &raw, "127.0.0.0/8", "");
     let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
     let local_with_addresses = b"\r\n\r\n\0\r\nQUIT\n\x20\x11\0\x0c\xcb\0\x71\x07\xc0\0\x02\x01\x12\x67\x01\xbb";
@@ -120,7 +120,7 @@ fn a_header_that_names_nobody_leaves_the_peer() {
 
 #[test]
 fn a_header_may_come_byte_by_byte() {
-    let (origin, raw) = (Origin::named("x"), echo());
+    let (origin, raw) = (Origin::named("x"), Origin::echo());
     let proxy = start(&origin, &raw, "lan", "");
     for header in [V1, V2] {
         let mut wire = Wire::connect(proxy.address());
@@ -140,7 +140,7 @@ fn a_header_may_come_byte_by_byte() {
 
 #[test]
 fn without_a_header_nothing_is_answered() {
-    let (origin, raw) = (Origin::named("x"), echo());
+    let (origin, raw) = (Origin::named("x"), Origin::echo());
     let proxy = start(&origin, &raw, "127.0.0.1", "");
     let hello = TlsClient::new().hello("a.test").bytes;
     for bytes in [GET.as_bytes(), &hello, b"PROXY TCP4 nonsense\r\n", b"PROXY TCP4 203.0.113.7 192.0.2.1 1 2\n"] {
@@ -148,26 +148,26 @@ fn without_a_header_nothing_is_answered() {
             expect_refusal(tcp(address), bytes);
         }
     }
-    proxy.log_line(|line| line.contains("err=bad-PROXY-header"));
+    expect_words(&proxy, "err=bad-PROXY-header");
     assert_eq!((origin.requests().len(), raw.connections()), (0, 0));
 }
 
 #[test]
 fn who_is_not_named_may_not_even_connect() {
-    let (origin, raw) = (Origin::named("x"), echo());
+    let (origin, raw) = (Origin::named("x"), Origin::echo());
     let proxy = start(&origin, &raw, "127.0.0.2", "");
     for header in [V1, V2, b""] {
         for address in [proxy.address(), proxy.tls(), proxy.listener_of("tcp", 0)] {
             expect_refusal(tcp(address), &[header, plain("/").as_bytes()].concat());
         }
     }
-    proxy.log_line(|line| line.contains("err=peer-not-in-from"));
+    expect_words(&proxy, "err=peer-not-in-from");
     assert_eq!((origin.requests().len(), raw.connections()), (0, 0));
 }
 
 #[test]
 fn the_limit_of_a_client_is_that_of_the_one_who_is_named() {
-    let (origin, raw) = (Origin::named("x"), echo());
+    let (origin, raw) = (Origin::named("x"), Origin::echo());
     let proxy = start(&origin, &raw, "127.0.0.1", "[limits]\nconnections_per_client = 2\n");
     let other = b"PROXY TCP4 203.0.113.8 192.0.2.1 4711 443\r\n";
     let third = b"PROXY TCP4 203.0.113.9 192.0.2.1 4711 443\r\n";
@@ -195,6 +195,22 @@ fn the_limit_of_a_client_is_that_of_the_one_who_is_named() {
     drop((one, others, last));
     wait_until("there is room again", || connect(V1).try_response("GET").is_ok());
     drop((two, passed));
+}
+
+#[test]
+fn a_proxy_that_is_named_speaks_for_many() {
+    let (origin, raw) = (Origin::named("x"), Origin::echo());
+    let limits = "trusted_proxies = [\"203.0.113.0/24\"]\n[limits]\nconnections_per_client = 2\n";
+    let proxy = start(&origin, &raw, "127.0.0.1", limits);
+    let served: Vec<Wire> = (0..4)
+        .map(|n| {
+            let mut wire = Wire::connect(proxy.address());
+            let request = format!("GET / HTTP/1.1\r\nHost: plain.test\r\nX-Forwarded-For: 192.0.2.{n}\r\n\r\n");
+            assert_eq!(wire.send([V1, request.as_bytes()].concat()).response().text(), "x", "{n}");
+            wire
+        })
+        .collect();
+    drop(served);
 }
 
 #[test]

@@ -106,6 +106,56 @@ fn listeners_come_and_go_and_the_others_stay() {
 }
 
 #[test]
+fn what_came_through_a_listener_that_is_gone_has_an_end() {
+    const UPGRADE: &str = "GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n";
+    let gate = Arc::new(Gate::default());
+    let origin = Origin::scripted({
+        let gate = gate.clone();
+        move |exchange| {
+            if exchange.request()?.is_some_and(|request| request.target() == "/slow") {
+                gate.pass();
+            }
+            exchange.switch()?;
+            exchange.echo()
+        }
+    });
+    let echo = Origin::echo();
+    let drain = "drain_timeout = \"1s\"\n";
+    let stream = format!("[[stream]]\nlisten = \"tcp/127.0.0.1:0\"\nupstream = \"{}\"\n", echo.address());
+    let both = listening(&["127.0.0.1:0", "127.0.0.2:0"], &origin);
+    let proxy = Proxy::start(&format!("{drain}{both}{stream}"));
+    let second = proxy.listener(1);
+    let mut stays = proxy.connect();
+    assert_eq!(stays.send(UPGRADE).response().status(), 101);
+    let mut tunnel = Wire::connect(second);
+    assert_eq!(tunnel.send(UPGRADE).response().status(), 101);
+    let mut slow = Wire::connect(second);
+    slow.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut upload = Wire::connect(second);
+    upload.send("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nbegun");
+    let mut passed = Wire::connect(proxy.listener_of("tcp", 0));
+    passed.send("word").read_exactly(4).unwrap();
+    origin.wait_requests(3);
+    proxy.reload(&format!("{drain}{}", listening(&["127.0.0.1:0"], &origin))).unwrap();
+    // For a while all goes on.
+    for wire in [&mut tunnel, &mut passed, &mut stays] {
+        assert_eq!(wire.send("word").read_exactly(4).unwrap(), b"word");
+    }
+    for mut wire in [tunnel, passed, slow, upload] {
+        wire.expect_gone();
+    }
+    let lines = [" /tunnel HTTP/1.1\" 101 4 ", " /slow HTTP/1.1\" ", " /upload HTTP/1.1\" ", "\"TCP "];
+    for part in lines {
+        let line = proxy.log_line(|line| line.contains(part));
+        assert!(line.contains(" err=cut-off"), "{line}");
+    }
+    let line = proxy.log_line(|line| line.contains("\"TCP "));
+    assert!(line.contains(" 200 8 ") && line.contains(" in=8 "), "{line}");
+    assert_eq!(stays.send("more").read_exactly(4).unwrap(), b"more", "its listener is still there");
+    gate.open();
+}
+
+#[test]
 fn a_port_may_be_written_otherwise() {
     let origin = Origin::named("here");
     let proxy = Proxy::start_with(&listening(&["127.0.0.1:0"], &origin), &["--cores", "2"]);
@@ -167,9 +217,7 @@ fn an_exchange_in_flight_ends_as_it_began() {
 
 #[test]
 fn a_tunnel_outlives_the_route_it_came_by() {
-    let origin = Origin::scripted(|exchange| {
-        exchange.request()?;
-        exchange.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n")?;
+    let origin = Origin::switching(|exchange| {
         let word = exchange.wire.read_exactly(4)?;
         exchange.send(word)
     });

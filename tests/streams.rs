@@ -27,27 +27,17 @@ fn connect(proxy: &Proxy) -> Wire {
     Wire::connect(address(proxy))
 }
 
-fn echo() -> Origin {
-    Origin::scripted(echo_all)
-}
-
-/// Sends back what comes, until it ends.
-fn echo_all(exchange: &mut Exchange) -> io::Result<()> {
-    let mut stream = exchange.wire.stream().try_clone()?;
-    io::copy(&mut stream.try_clone()?, &mut stream).map(drop)
-}
-
 /// Says its name at once, then sends back what comes.
 fn greeting(name: &'static str) -> Origin {
     Origin::scripted(move |exchange| {
         exchange.send(name)?;
-        echo_all(exchange)
+        exchange.echo()
     })
 }
 
 #[test]
 fn what_comes_is_passed_on_and_counted() {
-    let origin = echo();
+    let origin = Origin::echo();
     let proxy = start(&origin, "");
     let mut client = connect(&proxy);
     for word in ["GET / HTTP/1.1\r\n\r\n", "\0\u{1}", "more"] {
@@ -180,7 +170,7 @@ fn a_server_that_answers_is_forgiven() {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let proxy = Proxy::start(&stream(&[address], ", eject_after = 2", ""));
     connect(&proxy).expect_gone();
-    let mut origin = Origin::on(held, echo_all);
+    let mut origin = Origin::on(held, Exchange::echo);
     assert_eq!(connect(&proxy).send("x").read_exactly(1).unwrap(), b"x");
     origin.stop();
     connect(&proxy).expect_gone();
@@ -252,7 +242,7 @@ fn the_server_is_told_before_the_client_has_spoken() {
 
 #[test]
 fn a_connection_on_which_nothing_moves_ends() {
-    let origin = echo();
+    let origin = Origin::echo();
     let short = "[timeouts]\nhead = \"100ms\"\nidle = \"100ms\"\ntunnel_idle = \"100ms\"\n";
     // Its own time counts, and none of the others.
     let proxy = start(&origin, &format!("idle = \"400ms\"\n{short}"));
@@ -267,7 +257,7 @@ fn a_connection_on_which_nothing_moves_ends() {
 
 #[test]
 fn open_connections_go_on_when_their_stream_is_gone() {
-    let (origin, other) = (echo(), Origin::named("x"));
+    let (origin, other) = (Origin::echo(), Origin::named("x"));
     let proxy = start(&origin, "");
     let address = address(&proxy);
     let mut client = connect(&proxy);
@@ -281,7 +271,7 @@ fn open_connections_go_on_when_their_stream_is_gone() {
 
 #[test]
 fn open_connections_go_on_until_a_drain_is_over() {
-    let (origin, other) = (echo(), Origin::named("x"));
+    let (origin, other) = (Origin::echo(), Origin::named("x"));
     for is_gone in [false, true] {
         let drain = "drain_timeout = \"500ms\"\n";
         let mut proxy = Proxy::start(&format!("{drain}{}", stream(&[origin.address()], "", "")));

@@ -1,6 +1,6 @@
 //! Connections that switch to another protocol become tunnels.
 
-use crate::support::{Exchange, Gate, Origin, Proxy, WAIT, default_site, ok};
+use crate::support::{Gate, Origin, Proxy, WAIT, default_site, ok};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -31,15 +31,6 @@ fn open(proxy: &Proxy) -> WebSocket<TcpStream> {
     let (socket, response) = tungstenite::client("ws://a.test/chat", stream).unwrap();
     assert_eq!(response.status(), 101);
     socket
-}
-
-/// Switches to a protocol of bare bytes, then runs `then`.
-fn switching(then: impl Fn(&mut Exchange) -> io::Result<()> + Send + Sync + 'static) -> Origin {
-    Origin::scripted(move |exchange| {
-        exchange.request()?;
-        exchange.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n")?;
-        then(exchange)
-    })
 }
 
 #[test]
@@ -78,7 +69,7 @@ fn many_sockets_talk_at_once() {
 
 #[test]
 fn an_upgrade_reaches_the_origin_as_one() {
-    let origin = switching(|exchange| exchange.wire.rest().map(drop));
+    let origin = Origin::switching(|exchange| exchange.wire.rest().map(drop));
     let proxy = Proxy::to(&origin);
     let mut client = proxy.connect();
     let switched = client.send(format!("{UPGRADE}\r\n")).response();
@@ -107,7 +98,7 @@ fn bytes_that_come_along_with_the_heads_are_not_lost() {
 #[test]
 fn each_direction_ends_by_itself() {
     // The client ends first and still gets the answer.
-    let origin = switching(|exchange| {
+    let origin = Origin::switching(|exchange| {
         let all = exchange.wire.rest()?;
         exchange.send([b"got ".as_slice(), &all].concat())
     });
@@ -118,7 +109,7 @@ fn each_direction_ends_by_itself() {
     assert_eq!(client.rest().unwrap(), b"got request");
     // The origin ends first and still gets what the client says.
     let (tell, told) = std::sync::mpsc::channel();
-    let origin = switching(move |exchange| {
+    let origin = Origin::switching(move |exchange| {
         exchange.send("over")?;
         exchange.wire.finish();
         let _ = tell.send(exchange.wire.rest()?);
@@ -134,7 +125,7 @@ fn each_direction_ends_by_itself() {
 
 #[test]
 fn a_tunnel_changes_no_byte_however_they_are_cut() {
-    let origin = switching(|exchange| {
+    let origin = Origin::switching(|exchange| {
         let mut stream = exchange.wire.stream().try_clone()?;
         let mut piece = [0; 777];
         loop {
@@ -183,7 +174,7 @@ fn a_refused_upgrade_is_an_ordinary_response() {
 
 #[test]
 fn an_idle_tunnel_outlives_the_waits_of_requests_and_ends_at_its_own() {
-    let origin = switching(|exchange| exchange.wire.rest().map(drop));
+    let origin = Origin::switching(|exchange| exchange.wire.rest().map(drop));
     let open = |waits: &str| {
         let proxy = Proxy::start(&format!("{}[timeouts]\n{waits}", default_site(&origin)));
         let mut client = proxy.connect();
@@ -201,7 +192,7 @@ fn an_idle_tunnel_outlives_the_waits_of_requests_and_ends_at_its_own() {
 fn a_slow_reader_of_a_tunnel_holds_up_nobody() {
     let gate = Arc::new(Gate::default());
     const LENGTH: usize = 16 << 20;
-    let origin = switching({
+    let origin = Origin::switching({
         let gate = gate.clone();
         move |exchange| {
             exchange.send(vec![1_u8; LENGTH])?;

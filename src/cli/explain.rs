@@ -142,8 +142,9 @@ fn does(config: &Config, explanation: &Explanation) -> Vec<String> {
         Outcome::Terminated(id) => lines.extend(words::tls(site(*id))),
         Outcome::ToHttps(id, to) => {
             lines.push(format!("redirects to {to} (308), and the query with it: the site has TLS"));
-            // Who ended TLS in front of us says so; a site that is passed through cannot be served to him.
-            if !config.trusted_proxies.is_empty() && site(*id).tls != Some(SiteTls::Passthrough) {
+            // Who ended TLS in front of us says so.
+            let may_end_in_front = site(*id).tls.as_ref().is_some_and(SiteTls::may_end_in_front);
+            if !config.trusted_proxies.is_empty() && may_end_in_front {
                 lines.push(
                     "serves those of trusted_proxies that say X-Forwarded-Proto: https as if they had come by TLS"
                         .into(),

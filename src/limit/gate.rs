@@ -1,5 +1,6 @@
 //! A gate lets in so many at once: connections of the process, requests on one server.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Counts those who are inside. The maximum is an argument, since a reload may change it while some are.
@@ -8,7 +9,22 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 #[derive(Debug, Default)]
 pub struct Gate(AtomicU32);
 
+/// A place inside, until dropped.
+#[derive(Debug)]
+pub struct Inside(Arc<Gate>);
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
 impl Gate {
+    /// A place, unless `max` are inside.
+    pub fn enter(self: &Arc<Gate>, max: u32) -> Option<Inside> {
+        self.try_enter(max).then(|| Inside(self.clone()))
+    }
+
     /// Enters unless `max` are inside; then [`leave`](Gate::leave) must follow.
     #[must_use]
     pub fn try_enter(&self, max: u32) -> bool {
@@ -42,6 +58,16 @@ mod tests {
         assert!(gate.try_enter(2));
         assert!(!gate.try_enter(1), "a reload has lowered the maximum");
         assert_eq!(gate.inside(), 2);
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_it_is_dropped() {
+        let gate = Arc::new(Gate::default());
+        let place = gate.enter(1);
+        assert!(place.is_some() && gate.enter(1).is_none());
+        drop(place);
+        assert!(gate.enter(1).is_some());
+        assert_eq!(gate.inside(), 0);
     }
 
     #[test]

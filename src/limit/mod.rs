@@ -4,4 +4,4 @@ mod clients;
 mod gate;
 
 pub use clients::{Clients, Full, Ticket};
-pub use gate::Gate;
+pub use gate::{Gate, Inside};

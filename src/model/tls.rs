@@ -12,6 +12,14 @@ pub enum SiteTls {
     Passthrough,
 }
 
+impl SiteTls {
+    /// Whether somebody in front of us may end TLS instead: not where the server does, nor where a client has to show a
+    /// certificate, which nobody else can vouch for.
+    pub fn may_end_in_front(&self) -> bool {
+        matches!(self, SiteTls::Terminate(termination) if termination.client_ca.is_none())
+    }
+}
+
 /// What a site needs to end TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Termination {

@@ -1,7 +1,7 @@
 //! Answers of our own: short pages for errors, and redirects. They name nothing of what is behind the proxy.
 
 use super::error::Cause;
-use super::headers::{connection_field, write_field, write_number};
+use super::headers::{HSTS, connection_field, write_field, write_number};
 use crate::model::Redirect;
 use ringferry_parser::h1::{Fields, Known, Method, RequestHead, Target, Version, list};
 
@@ -18,6 +18,8 @@ pub struct PageCx<'a> {
     pub client_version: Version,
     /// The time, as an IMF-fixdate.
     pub date: &'a [u8],
+    /// `Strict-Transport-Security`, where the site wants it and the client came by TLS.
+    pub hsts: Option<&'a str>,
 }
 
 impl<'a> PageCx<'a> {
@@ -29,12 +31,13 @@ impl<'a> PageCx<'a> {
             keep_alive,
             client_version: head.version,
             date,
+            hsts: None,
         }
     }
 
     /// For a request that could not be read: plain text, then the connection ends.
     pub fn unread(date: &'a [u8]) -> PageCx<'a> {
-        PageCx { html: false, is_head: false, keep_alive: false, client_version: Version::H11, date }
+        PageCx { html: false, is_head: false, keep_alive: false, client_version: Version::H11, date, hsts: None }
     }
 }
 
@@ -96,6 +99,9 @@ fn write(status: u16, field: (&str, &[u8]), body: &str, cx: &PageCx<'_>, out: &m
     let kind: &[u8] = if cx.html { b"text/html; charset=utf-8" } else { b"text/plain; charset=utf-8" };
     write_field("Content-Type", kind, out);
     write_field(field.0, field.1, out);
+    if let Some(hsts) = cx.hsts {
+        write_field(HSTS, hsts.as_bytes(), out);
+    }
     write_number(b"Content-Length: ", body.len() as u64, out);
     out.extend_from_slice(connection_field(cx.keep_alive, cx.client_version));
     out.extend_from_slice(b"\r\n");

@@ -13,4 +13,4 @@ pub use copy::{Source, copy, give_back, send};
 pub use error::RelayError;
 pub use framer::{Chunks, Framer};
 pub use patience::while_taken;
-pub use tunnel::{Tunnel, tunnel};
+pub use tunnel::{Passed, Tunnel, tunnel};

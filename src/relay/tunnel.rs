@@ -11,6 +11,7 @@ use ringferry_runtime::{Group, Handle, join};
 use std::cell::Cell;
 use std::io;
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// One end of a tunnel.
@@ -23,30 +24,44 @@ pub struct Tunnel {
     pub inbox: Inbox,
 }
 
+/// How many bytes have gone through a tunnel. It is added to as they go, so that it is right however the tunnel ends.
+#[derive(Default)]
+pub struct Passed {
+    /// From the client to the server.
+    pub up: Cell<u64>,
+    /// From the server to the client.
+    pub down: Cell<u64>,
+}
+
 /// Joins `client` and `server` until both directions have ended, one has failed, or nothing has moved for `idle` in
-/// either. Returns the bytes that went up and down, and why it failed.
-pub async fn tunnel(client: Tunnel, server: Tunnel, idle: Duration, handle: &Handle) -> (u64, u64, Option<RelayError>) {
-    let (up, down) = (Cell::new(0), Cell::new(0));
-    let moved = Cell::new(handle.now());
+/// either. Returns why it failed.
+///
+/// Not an `async fn`, like all here that lasts: it would hold its arguments twice.
+pub fn tunnel<'a>(
+    client: Tunnel,
+    server: Tunnel,
+    idle: Duration,
+    passed: &'a Passed,
+    handle: &'a Handle,
+) -> impl Future<Output = Option<RelayError>> + use<'a> {
+    let moved = Rc::new(Cell::new(handle.now()));
     let Tunnel { outlet: client_outlet, intake: client_intake, inbox: client_inbox } = client;
     let Tunnel { outlet: server_outlet, intake: server_intake, inbox: server_inbox } = server;
-    let failed = {
-        let way = |intake, from, to, bytes| Way {
-            intake,
-            from,
-            to,
-            bytes,
-            moved: &moved,
-            idle,
-            alarm: Alarm::new(handle),
-            endures: false,
-            handle,
-        };
-        let upward = way(client_intake, client_outlet.stream(), &server_outlet, &up);
-        let downward = way(server_intake, server_outlet.stream(), &client_outlet, &down);
-        both(upward.run(client_inbox), downward.run(server_inbox)).await
+    let way = |intake, from, to, bytes| Way {
+        intake,
+        from,
+        to,
+        bytes,
+        moved: moved.clone(),
+        idle,
+        alarm: Alarm::new(handle),
+        endures: false,
+        handle,
     };
-    (up.get(), down.get(), failed)
+    let (client_stream, server_stream) = (client_outlet.stream().clone(), server_outlet.stream().clone());
+    let upward = way(client_intake, client_stream, server_outlet, &passed.up);
+    let downward = way(server_intake, server_stream, client_outlet, &passed.down);
+    both(Box::pin(upward.run(client_inbox)), Box::pin(downward.run(server_inbox)))
 }
 
 /// Half-close keeps the other direction; a failure ends both.
@@ -74,12 +89,12 @@ async fn both(
 struct Way<'a> {
     intake: Intake,
     /// Where `intake` takes from.
-    from: &'a Stream,
-    to: &'a Outlet,
+    from: Stream,
+    to: Outlet,
     /// What has gone.
     bytes: &'a Cell<u64>,
     /// When a byte last moved, either way.
-    moved: &'a Cell<Instant>,
+    moved: Rc<Cell<Instant>>,
     idle: Duration,
     alarm: Alarm,
     /// The kernel asks whether the peer is still there.
@@ -124,32 +139,35 @@ impl Flow {
 }
 
 impl Way<'_> {
-    async fn run(mut self, mut inbox: Inbox) -> Result<(), RelayError> {
-        let mut flow = Flow::Messages;
-        loop {
-            let count = inbox.bytes().len();
-            let chunks = [Some(inbox.take(count, self.handle)), None, None];
-            send(chunks, self.to, &mut self.alarm, self.idle, self.handle).await?;
-            self.passed(count);
-            if flow == Flow::Bulk
-                && let Some(sink) = self.to.as_plain().filter(|_| self.intake.is_plain())
-            {
-                if !quiet(&mut inbox, &mut self.intake, self.handle).await {
-                    continue;
+    #[expect(clippy::manual_async_fn, reason = "it would hold its arguments twice")]
+    fn run(mut self, mut inbox: Inbox) -> impl Future<Output = Result<(), RelayError>> {
+        async move {
+            let mut flow = Flow::Messages;
+            loop {
+                let count = inbox.bytes().len();
+                let chunks = [Some(inbox.take(count, self.handle)), None, None];
+                send(chunks, &self.to, &mut self.alarm, self.idle, self.handle).await?;
+                self.passed(count);
+                if flow == Flow::Bulk
+                    && let Some(sink) = self.to.as_plain().filter(|_| self.intake.is_plain()).cloned()
+                {
+                    if !quiet(&mut inbox, &mut self.intake, self.handle).await {
+                        continue;
+                    }
+                    if let Some(pipe) = Pipe::new(self.handle) {
+                        Box::pin(self.splice(pipe, &sink)).await?;
+                        flow = Flow::Large;
+                    }
                 }
-                if let Some(pipe) = Pipe::new(self.handle) {
-                    self.splice(pipe, sink).await?;
-                    flow = Flow::Large;
+                self.intake.set_mode(flow.mode());
+                match self.receive().await? {
+                    Ok(Some(received)) => {
+                        flow = Flow::after(received.len());
+                        inbox.add(received, self.handle);
+                    }
+                    Ok(None) => return self.end().await,
+                    Err(_) => return Err(RelayError::Source(Cause::Io)),
                 }
-            }
-            self.intake.set_mode(flow.mode());
-            match self.receive().await? {
-                Ok(Some(received)) => {
-                    flow = Flow::after(received.len());
-                    inbox.add(received, self.handle);
-                }
-                Ok(None) => return self.end().await,
-                Err(_) => return Err(RelayError::Source(Cause::Io)),
             }
         }
     }
@@ -186,7 +204,7 @@ impl Way<'_> {
     async fn splice(&mut self, mut pipe: Pipe, sink: &Stream) -> Result<(), RelayError> {
         let (mut pace, mut since_empty, mut calm) = (Pace::new(sink), 0, 0);
         loop {
-            match step(&mut pipe, self.from, sink, u64::MAX)? {
+            match step(&mut pipe, &self.from, sink, u64::MAX)? {
                 Moved::Bytes(count) => {
                     self.passed(count);
                     since_empty += count;

@@ -38,17 +38,20 @@ pub(super) struct Client {
     pub(super) answer: Option<Sending>,
 }
 
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Client>() <= 240);
+
 /// A client that a proxy in front speaks for.
 pub(super) struct Proxied {
     cx: Rc<Context>,
     addresses: Addresses,
-    /// Counts as one of that client's connections.
+    /// Counts as one of that client's connections; `None` for one that is a proxy itself.
     ticket: Option<Ticket>,
 }
 
 impl Proxied {
-    pub(super) fn new(cx: &Rc<Context>, addresses: Addresses, ticket: Ticket) -> Proxied {
-        Proxied { cx: cx.clone(), addresses, ticket: Some(ticket) }
+    pub(super) fn new(cx: &Rc<Context>, addresses: Addresses, ticket: Option<Ticket>) -> Proxied {
+        Proxied { cx: cx.clone(), addresses, ticket }
     }
 }
 

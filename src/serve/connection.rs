@@ -4,7 +4,7 @@ use super::after::After;
 use super::client::Client;
 use super::context::Context;
 use super::exchange::exchange;
-use super::opening::{Begun, begin};
+use super::opening::begin;
 use crate::model::Protocol;
 use ringferry_runtime::net::Stream;
 use std::net::IpAddr;
@@ -27,30 +27,23 @@ pub fn serve<O: 'static>(
     });
     async move {
         let _open = &open;
-        if begins_otherwise {
-            match Box::pin(begin(&cx, &mut client)).await {
-                Begun::Requests => {}
-                Begun::Raw(raw) => return Box::pin(raw.run(&cx, client)).await,
-                Begun::Linger => return Box::pin(client.linger(&cx)).await,
-                Begun::Close => return,
-            }
-        }
         let mut is_fresh = true;
-        loop {
+        // Boxed, all of them: they are large, and an idle connection must not be.
+        let mut after = if begins_otherwise { Box::pin(begin(&cx, &mut client)).await } else { After::Keep };
+        while let After::Keep = after {
             let has_more = client.wait(&cx, is_fresh).await;
             let is_answered = client.answer.is_none() || Box::pin(client.answered(&cx)).await;
-            if !has_more || !is_answered {
-                return client.outlet.farewell();
-            }
             is_fresh = false;
-            // Boxed, all of them: they are large, and an idle connection must not be.
-            match cx.handle.recycle(exchange(&cx, &mut client)).await {
-                After::Keep => {}
-                After::Linger => return Box::pin(client.linger(&cx)).await,
-                After::Close => return client.outlet.farewell(),
-                After::Cut => return,
-                After::Tunnel(tunnel) => return Box::pin(tunnel.run(&cx, client)).await,
-            }
+            after = match has_more && is_answered {
+                true => cx.handle.recycle(exchange(&cx, &mut client)).await,
+                false => After::Close,
+            };
+        }
+        match after {
+            After::Keep | After::Close => client.outlet.farewell(),
+            After::Linger => Box::pin(client.linger(&cx)).await,
+            After::Cut => {}
+            After::Tunnel(tunnel) => Box::pin(tunnel.run(&cx, client)).await,
         }
     }
 }

@@ -10,6 +10,7 @@ use ringferry_runtime::time::Instant;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::ops::Deref;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -27,6 +28,8 @@ pub struct Context {
     retired: RefCell<Vec<Rc<View>>>,
     /// How many came through each listener and are still here; see [`Context::through`].
     through: RefCell<Vec<(u64, u32)>>,
+    /// Some of them are to end: their listener is in no view any more.
+    has_overdue: Cell<bool>,
     log: RefCell<LogSink>,
     draining: Cell<bool>,
     /// Who waits for the first line of a batch, and for the last connection.
@@ -76,6 +79,7 @@ impl Context {
             view: RefCell::new(view),
             retired: RefCell::default(),
             through: RefCell::default(),
+            has_overdue: Cell::new(false),
             log: RefCell::new(log),
             draining: Cell::new(false),
             line_waiter: RefCell::default(),
@@ -139,12 +143,33 @@ impl Context {
         let current = self.view();
         let is_needed = |key: u64| current.snapshot.listener(key).is_none() && through.iter().any(|(k, _)| *k == key);
         self.retired.borrow_mut().retain(|view| view.snapshot.listeners.iter().any(|bound| is_needed(bound.key)));
+        drop(through);
+        self.look_for_overdue();
     }
 
-    /// Connections of listeners that only `view` had are closed when they are idle.
+    /// Connections of listeners that only `view` had end now, whatever they are at.
     pub fn forget(&self, view: &Weak<View>) {
         self.retired.borrow_mut().retain(|retired| !std::ptr::eq(Rc::as_ptr(retired), view.as_ptr()));
+        self.look_for_overdue();
         self.handle.wake_all();
+    }
+
+    fn look_for_overdue(&self) {
+        let is_overdue = |&(listener, _): &(u64, u32)| self.view_for(listener).is_none();
+        self.has_overdue.set(self.through.borrow().iter().any(is_overdue));
+    }
+
+    /// Runs `future` for one that came through `listener`: to its end, or until it is to end because its listener is gone.
+    pub(super) fn while_served<T>(
+        &self,
+        listener: u64,
+        mut future: Pin<&mut impl Future<Output = T>>,
+    ) -> impl Future<Output = Option<T>> {
+        poll_fn(move |task| match future.as_mut().poll(task) {
+            // A flag first: this is looked at whenever the task waits.
+            Poll::Pending if self.has_overdue.get() && self.view_for(listener).is_none() => Poll::Ready(None),
+            polled => polled.map(Some),
+        })
     }
 
     /// Ends idle connections, and others after the exchange that they are in.

@@ -12,12 +12,18 @@ use crate::proto::h1::may_retry;
 use crate::upstream::{Obtain, Tried};
 use ringferry_runtime::Recycled;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
 /// Serves the request whose first bytes are in the client's inbox.
 pub(super) async fn exchange(cx: &Rc<Context>, client: &mut Client) -> After {
+    let listener = client.listener;
+    // One that does not end (an upload of hours) must not keep alive what a reload has removed.
+    cx.while_served(listener, pin!(run(cx, client))).await.unwrap_or(After::Cut)
+}
+
+async fn run(cx: &Rc<Context>, client: &mut Client) -> After {
     let mut meter = Meter::begin(cx, client);
     let (deadline, bytes_max) = {
         let view = cx.view();

@@ -2,9 +2,10 @@
 
 use super::after::After;
 use super::client::Client;
-use super::context::Context;
-use super::plan::Reply;
+use super::context::{Context, View};
+use super::plan::{Facts, Place, Reply};
 use super::record::Meter;
+use crate::model::SiteId;
 use crate::proto::error::Error;
 use crate::proto::page::{PageCx, write_not_allowed, write_page, write_redirect};
 use crate::relay::give_back;
@@ -26,19 +27,21 @@ pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, 
     let facts = &meter.facts;
     let keep_alive = facts.stays && !facts.has_body && !cx.is_draining();
     let date = cx.date();
+    let secure = secure_site(cx, client, facts);
     let page = PageCx {
         html: facts.html,
         is_head: facts.is_head,
         keep_alive,
         client_version: facts.version.unwrap_or(Version::H11),
         date: &date.0,
+        hsts: secure.as_ref().and_then(|(view, site)| view.snapshot.tls.hsts(*site)),
     };
     let mut out = cx.handle.take_bytes();
     match &reply {
         Reply::Redirect(redirect, [path, query]) => {
             meter.status = redirect.status;
             let target = Target::Origin { path, query: (!query.is_empty()).then_some(query) };
-            meter.bytes_out = write_redirect(redirect, &target, &page, &mut out);
+            meter.passed.down.set(write_redirect(redirect, &target, &page, &mut out));
         }
         Reply::Error(error) => {
             meter.error = Some(*error);
@@ -47,10 +50,10 @@ pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, 
                 return After::Cut;
             };
             meter.status = status;
-            meter.bytes_out = match status {
+            meter.passed.down.set(match status {
                 405 => write_not_allowed(ALLOW, &page, &mut out),
                 _ => write_page(status, error.cause, &page, &mut out),
-            };
+            });
         }
     }
     let sent = send(cx, client, out).await;
@@ -59,6 +62,22 @@ pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, 
         (false, _) => After::Cut,
         (true, true) => After::Keep,
         (true, false) => After::Linger,
+    }
+}
+
+/// The site that an answer by TLS is from: that of the request, or of the handshake where the request could not be read.
+/// `None` where it is from none that the client may speak for.
+fn secure_site(cx: &Context, client: &Client, facts: &Facts) -> Option<(Rc<View>, SiteId)> {
+    let asked = &client.outlet.agreed()?.server_name;
+    match &facts.place {
+        Place::Site(view, site) => Some((view.clone(), *site)),
+        Place::Route(view, found) => Some((view.clone(), found.site)),
+        Place::Unknown if facts.version.is_none() => {
+            let (view, listener, _) = cx.view_for(client.listener)?;
+            let site = view.snapshot.table.site(listener, asked.as_deref().unwrap_or_default())?;
+            Some((view, site))
+        }
+        Place::Unknown | Place::Named(..) => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What comes before the first request: a PROXY header, the look at what the client speaks, the handshake of TLS.
 
+use super::after::After;
 use super::client::{Client, Proxied, Shaken};
 use super::context::{Context, View};
 use super::local::fail;
@@ -20,7 +21,7 @@ use std::pin::pin;
 use std::rc::Rc;
 
 /// How a connection goes on.
-pub(super) enum Begun {
+enum Begun {
     /// With requests.
     Requests,
     /// As it is, to a server.
@@ -31,8 +32,18 @@ pub(super) enum Begun {
     Close,
 }
 
+/// Does what comes before the first request, which may be all.
+pub(super) async fn begin(cx: &Rc<Context>, client: &mut Client) -> After {
+    match Box::pin(open(cx, client)).await {
+        Begun::Requests => After::Keep,
+        Begun::Raw(raw) => raw.join(cx, client).await.map_or(After::Cut, After::Tunnel),
+        Begun::Linger => After::Linger,
+        Begun::Close => After::Cut,
+    }
+}
+
 /// Does what the client's listener wants before the first request, all of it within the time for a head.
-pub(super) async fn begin(cx: &Rc<Context>, client: &mut Client) -> Begun {
+async fn open(cx: &Rc<Context>, client: &mut Client) -> Begun {
     let Some((view, id, _)) = cx.view_for(client.listener) else { return Begun::Close };
     let config = &view.snapshot.config;
     let listener = &config.listeners[id.index()];
@@ -40,14 +51,14 @@ pub(super) async fn begin(cx: &Rc<Context>, client: &mut Client) -> Begun {
     client.alarm.set(config.timeouts.head);
     if let Some(from) = &listener.proxy_protocol {
         if !from.iter().any(|set| set.contains(client.address)) {
-            return turned_away(cx, client, Cause::ProxyPeer, None);
+            return turned_away(cx, client, listener.protocol, Cause::ProxyPeer, None);
         }
         let Client { intake, inbox, alarm, .. } = client;
         let header = alarm.guard(pin!(proxy_header(intake, inbox, &cx.handle))).await;
         match header {
             Ok(Ok(Some(addresses))) if !believe(cx, client, &view, addresses) => return Begun::Close,
             Ok(Ok(_)) => {}
-            Ok(Err(Refused::Proxy(_))) => return turned_away(cx, client, Cause::ProxyHeader, None),
+            Ok(Err(Refused::Proxy(_))) => return turned_away(cx, client, listener.protocol, Cause::ProxyHeader, None),
             Ok(Err(_)) | Err(Elapsed) => return Begun::Close,
         }
     }
@@ -64,17 +75,21 @@ pub(super) async fn begin(cx: &Rc<Context>, client: &mut Client) -> Begun {
 /// The connection is that of another client from here on. False when that client has too many.
 fn believe(cx: &Rc<Context>, client: &mut Client, view: &View, addresses: Addresses) -> bool {
     client.address = addresses.source.ip().to_canonical();
-    let max = view.snapshot.config.limits.connections_per_client.try_into().unwrap_or(u32::MAX);
-    match cx.clients.enter(client.address, max) {
-        Ok(ticket) => {
-            client.proxied = Some(Box::new(Proxied::new(cx, addresses, ticket)));
-            true
-        }
-        Err(_) => {
-            cx.stats.accept_errors.add(1);
-            false
+    let config = &view.snapshot.config;
+    let mut ticket = None;
+    // Another proxy, in front of the one that names it, speaks for many clients.
+    if !config.trusted_proxies.iter().any(|set| set.contains(client.address)) {
+        let max = config.limits.connections_per_client.try_into().unwrap_or(u32::MAX);
+        match cx.clients.enter(client.address, max) {
+            Ok(counted) => ticket = Some(counted),
+            Err(_) => {
+                cx.stats.accept_errors.add(1);
+                return false;
+            }
         }
     }
+    client.proxied = Some(Box::new(Proxied::new(cx, addresses, ticket)));
+    true
 }
 
 /// A connection to a port where TLS is spoken.
@@ -86,7 +101,7 @@ async fn tls(cx: &Rc<Context>, client: &mut Client, view: Rc<View>, id: Listener
         Ok(Ok(Opening::Http)) => return plain_http(cx, client).await,
         Ok(Err(Refused::Hello(error))) => {
             tell(client, error.alert()).await;
-            return turned_away(cx, client, Cause::Hello(error), None);
+            return turned_away(cx, client, Protocol::Https, Cause::Hello(error), None);
         }
         Ok(Ok(Opening::Other) | Err(_)) | Err(Elapsed) => return Begun::Close,
     };
@@ -100,7 +115,7 @@ async fn tls(cx: &Rc<Context>, client: &mut Client, view: Rc<View>, id: Listener
         // worse.
         _ => {
             tell(client, Alert::UnrecognizedName).await;
-            turned_away(cx, client, Cause::UnknownName, name)
+            turned_away(cx, client, Protocol::Https, Cause::UnknownName, name)
         }
     }
 }
@@ -131,9 +146,9 @@ async fn handshake(
             Begun::Requests
         }
         Ok(Err(ShakeError::Tls(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented))) => {
-            turned_away(cx, client, Cause::BadCertificate, name)
+            turned_away(cx, client, Protocol::Https, Cause::BadCertificate, name)
         }
-        Ok(Err(ShakeError::Tls(_))) => turned_away(cx, client, Cause::Handshake, name),
+        Ok(Err(ShakeError::Tls(_))) => turned_away(cx, client, Protocol::Https, Cause::Handshake, name),
         // Whoever looks whether the port is open is no event.
         Ok(Err(ShakeError::Io(_))) | Err(Elapsed) => Begun::Close,
     }
@@ -154,10 +169,21 @@ async fn tell(client: &mut Client, alert: Alert) {
     let _ = alarm.guard(outlet.send_whole(alert.record().to_vec())).await;
 }
 
-/// Logs why a connection ends before its first request.
-fn turned_away(cx: &Rc<Context>, client: &mut Client, cause: Cause, name: Option<Box<str>>) -> Begun {
+/// Logs why a connection ends before its first request. `protocol` is what its listener is for.
+fn turned_away(
+    cx: &Rc<Context>,
+    client: &mut Client,
+    protocol: Protocol,
+    cause: Cause,
+    name: Option<Box<str>>,
+) -> Begun {
+    let kind = match protocol {
+        Protocol::Http => "HTTP",
+        Protocol::Https => "TLS",
+        Protocol::Tcp | Protocol::Udp => "TCP",
+    };
     let mut meter = Meter::begin(cx, client);
-    meter.facts = Facts::named("TLS", name.as_deref().unwrap_or_default(), "");
+    meter.facts = Facts::named(kind, name.as_deref().unwrap_or_default(), "");
     meter.error = Some(Error::downstream(Stage::RequestHead, cause));
     Meter::finish(meter);
     Begun::Linger

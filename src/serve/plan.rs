@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::context::{Context, View};
 use crate::balance::key_hash;
-use crate::model::{Action, Balance, HashKey, ListenerId, PoolId, Protocol, Redirect, Route, SiteId, SiteTls};
+use crate::model::{Action, Balance, HashKey, ListenerId, PoolId, Protocol, Redirect, Route, SiteId};
 use crate::proto::error::{Cause, Error, Stage};
 use crate::proto::h1::keeps_alive;
 use crate::proto::headers::{RequestCx, client_address, offered_protocols, seen_before, write_request};
@@ -60,6 +60,8 @@ pub(super) struct Facts {
 pub(super) enum Place {
     #[default]
     Unknown,
+    /// None of its routes is for the request.
+    Site(Rc<View>, SiteId),
     Route(Rc<View>, Found),
     /// By name: a tunnel outlives snapshots and must not keep them.
     Named(String, String),
@@ -183,7 +185,7 @@ pub(super) fn decide(cx: &Context, client: &mut Client, facts: &mut Facts) -> De
             None => act(cx, client, view, found, &head, facts),
             Some(reply) => Decision::Answer(reply),
         },
-        Err(cause) => Decision::Answer(Reply::Error(Error::downstream(Stage::Route, cause))),
+        Err(cause) => Decision::Answer(no_route(&view, listener, client, &head, cause, facts)),
     };
     client.inbox.consume(head_len, &cx.handle);
     decision
@@ -216,6 +218,27 @@ fn route(view: &View, listener: ListenerId, head: &RequestHead<'_, '_>) -> Resul
     })
 }
 
+/// What a request without a route is answered. Who may not ask for a site is not told either what is not in it.
+fn no_route(
+    view: &Rc<View>,
+    listener: ListenerId,
+    client: &Client,
+    head: &RequestHead<'_, '_>,
+    cause: Cause,
+    facts: &mut Facts,
+) -> Reply {
+    let mut host_scratch: host::HostScratch = [0; host::HOST_BYTES_MAX];
+    let host = host::normalize(head.host.map_or("", |authority| authority.host), &mut host_scratch);
+    if let Some(site) = view.snapshot.table.site(listener, host) {
+        match check_tls(view, listener, client, site, head) {
+            Some(reply) if client.shaken.is_some() => return reply,
+            Some(_) => {}
+            None => facts.place = Place::Site(view.clone(), site),
+        }
+    }
+    Reply::Error(Error::downstream(Stage::Route, cause))
+}
+
 /// Whether a request for `site` may come on this connection; if not, what it is answered.
 fn check_tls(
     view: &View,
@@ -235,10 +258,11 @@ fn check_tls(
         // Whoever ended TLS in front of us says so; else it is to be spoken.
         let is_trusted = config.trusted_proxies.iter().any(|set| set.contains(client.address));
         let came_by_tls = head.fields.all(Known::XForwardedProto).next().is_some_and(|proto| proto == b"https");
-        return match (is_trusted && came_by_tls, tls) {
-            (true, SiteTls::Terminate(_)) => None,
-            (true, SiteTls::Passthrough) => wrong(),
-            (false, _) => Some(to_https(snapshot, site, head)),
+        return match is_trusted && came_by_tls {
+            true if tls.may_end_in_front() => None,
+            // To send those to TLS who have come by it would have no end.
+            true => wrong(),
+            false => Some(to_https(snapshot, site, head)),
         };
     };
     if shaken.good_for.get() == Some((snapshot.generation, site)) {

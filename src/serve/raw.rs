@@ -6,11 +6,11 @@ use super::context::{Context, View};
 use super::exchange::while_there;
 use super::plan::{Facts, Place};
 use super::record::Meter;
+use super::tunnel::Joined;
 use crate::balance::key_hash;
 use crate::limit::Gate;
 use crate::model::{Action, Balance, HashKey, PoolId, ProxyVersion, SiteId, Stream};
-use crate::proto::error::{Cause, Error, Side, Stage};
-use crate::relay::{RelayError, Tunnel, tunnel};
+use crate::proto::error::{Cause, Error, Stage};
 use crate::upstream::{Obtain, Tried};
 use crate::wire::Inbox;
 use ringferry_parser::proxy_protocol::{Transport, write_v1, write_v2};
@@ -33,15 +33,6 @@ pub(super) struct Raw {
     gate: Option<(Arc<Gate>, u32)>,
 }
 
-/// A place among the connections of a stream, until dropped.
-struct Inside(Arc<Gate>);
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
-}
-
 impl Raw {
     /// To the servers of a site that passes TLS through.
     pub(super) fn passthrough(view: Rc<View>, site: SiteId, server_name: Option<Box<str>>) -> Raw {
@@ -62,25 +53,23 @@ impl Raw {
         Raw { view, pool, idle: stream.idle, name, kind: "TCP", server_name: None, gate }
     }
 
-    /// Passes the connection on until both ends have closed.
-    pub(super) async fn run(self: Box<Raw>, cx: &Rc<Context>, mut client: Client) {
-        let mut meter = Meter::begin(cx, &client);
+    /// Makes the connection to the server that it goes on to; what is left to do then is a tunnel. `None` where there is
+    /// none.
+    pub(super) async fn join(self: Box<Raw>, cx: &Rc<Context>, client: &mut Client) -> Option<Box<Joined>> {
+        let mut meter = Meter::begin(cx, client);
         let host = self.server_name.as_deref().unwrap_or_default();
         meter.facts = Facts::named(self.kind, host, &self.name);
         meter.facts.place = Place::Named(self.name.clone(), String::new());
-        let (inside, room) = match &self.gate {
-            Some((gate, max)) if gate.try_enter(*max) => (Some(Inside(gate.clone())), true),
-            Some(_) => (None, false),
-            None => (None, true),
-        };
-        let Some(pool) = self.pool.filter(|_| room) else {
+        let inside = self.gate.as_ref().map(|(gate, max)| gate.enter(*max));
+        let Some(id) = self.pool.filter(|_| !matches!(inside, Some(None))) else {
             meter.error = Some(Error::internal(Stage::Connect, Cause::Overloaded));
-            return Meter::finish(meter);
+            Meter::finish(meter);
+            return None;
         };
-        let (pool, state) = self.view.snapshot.pool(pool);
+        let (pool, state) = self.view.snapshot.pool(id);
         let obtain = Obtain {
             pools: &cx.pools,
-            view: &self.view.pools[self.pool.map_or(0, PoolId::index)],
+            view: &self.view.pools[id.index()],
             pool,
             state,
             key: key(&pool.balance, client.address),
@@ -89,7 +78,7 @@ impl Raw {
         };
         let (mut tried, mut held_until) = (Tried::default(), None);
         let obtaining = Box::pin(obtain.upstream(None, &mut tried, &mut held_until));
-        let obtained = while_there(&mut client, true, obtaining).await;
+        let obtained = while_there(client, true, obtaining).await;
         meter.retries = tried.retries();
         let mut upstream = match obtained {
             Ok(upstream) => upstream,
@@ -97,30 +86,19 @@ impl Raw {
                 meter.server = tried.last_server().map(|server| obtain.server(server).clone());
                 meter.status = error.status().unwrap_or(0);
                 meter.error = Some(error);
-                return Meter::finish(meter);
+                Meter::finish(meter);
+                return None;
             }
         };
         meter.connect_time = upstream.connect_time;
         meter.server = Some(upstream.attempt.server().clone());
-        upstream.attempt.succeeded();
-        introduce(&mut client, pool.send_proxy_protocol, cx);
-        // It may last for days, and must not keep a snapshot that long.
-        let idle = self.idle;
-        drop(self);
-        meter.becomes_tunnel();
-        let connection = *upstream.connection;
-        let _kept = (upstream.attempt, inside, client.proxied);
-        let down = Tunnel { outlet: client.outlet, intake: client.intake, inbox: client.inbox };
-        let up = Tunnel { outlet: connection.outlet, intake: connection.intake, inbox: connection.inbox };
-        let (bytes_in, bytes_out, failed) = tunnel(down, up, idle, &cx.handle).await;
-        (meter.bytes_in, meter.bytes_out) = (bytes_in, bytes_out);
         meter.status = 200;
-        meter.error = failed.map(|error| match error {
-            RelayError::Source(cause) | RelayError::Sink(cause) => {
-                Error { side: Side::Downstream, stage: Stage::Tunnel, cause }
-            }
-        });
-        Meter::finish(meter);
+        upstream.attempt.succeeded();
+        introduce(client, pool.send_proxy_protocol, cx);
+        let mut joined = Joined::new(upstream.connection, upstream.attempt, self.idle);
+        joined.count_inside(inside.flatten());
+        joined.take_over(meter);
+        Some(joined)
     }
 }
 

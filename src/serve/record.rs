@@ -5,6 +5,7 @@ use super::context::Context;
 use super::plan::{Facts, Place, Text};
 use crate::log::Record;
 use crate::proto::error::{Cause, Error, Side, Stage};
+use crate::relay::Passed;
 use crate::tls::Agreed;
 use crate::upstream::Server;
 use ringferry_parser::h1::Version;
@@ -24,8 +25,8 @@ pub(super) struct Meter {
     is_finished: bool,
     began: Instant,
     pub(super) status: u16,
-    pub(super) bytes_in: u64,
-    pub(super) bytes_out: u64,
+    /// Bytes of bodies, and of a tunnel.
+    pub(super) passed: Passed,
     pub(super) connect_time: Option<Duration>,
     /// When the request went to the server that answered.
     pub(super) sent: Option<Instant>,
@@ -49,8 +50,7 @@ impl Meter {
             is_finished: false,
             began: cx.handle.now(),
             status: 0,
-            bytes_in: 0,
-            bytes_out: 0,
+            passed: Passed::default(),
             connect_time: None,
             sent: None,
             first_byte: None,
@@ -79,6 +79,7 @@ impl Meter {
         let now = cx.handle.now();
         let (site, path) = match &facts.place {
             Place::Unknown => ("", ""),
+            Place::Site(view, site) => (&*view.snapshot.config.sites[site.index()].name, ""),
             Place::Route(view, found) => {
                 let config = &view.snapshot.config;
                 (&*config.sites[found.site.index()].name, &*config.routes[found.route.index()].path)
@@ -97,8 +98,8 @@ impl Meter {
                 Some(Version::H11) => "HTTP/1.1",
             },
             status: self.status,
-            bytes_in: self.bytes_in,
-            bytes_out: self.bytes_out,
+            bytes_in: self.passed.up.get(),
+            bytes_out: self.passed.down.get(),
             user_agent: facts.text(Text::UserAgent),
             referer: facts.text(Text::Referer),
             total_us: micros(now.since(self.began)),
@@ -132,8 +133,8 @@ impl Meter {
             stats.errors.add(1);
         }
         stats.retries.add(self.retries.into());
-        stats.bytes_in.add(self.bytes_in);
-        stats.bytes_out.add(self.bytes_out);
+        stats.bytes_in.add(self.passed.up.get());
+        stats.bytes_out.add(self.passed.down.get());
     }
 }
 

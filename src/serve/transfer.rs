@@ -75,7 +75,7 @@ pub(super) async fn transfer(
     } else {
         head_only(cx, client, plan, &mut connection, &begun, meter).await
     };
-    meter.bytes_in = body.bytes();
+    meter.passed.up.set(body.bytes());
     client.bulky = body.bytes() > BULKY_BYTES;
     match outcome {
         Ok(Down::Whole(response)) => {
@@ -86,7 +86,7 @@ pub(super) async fn transfer(
             }
             let request_ended = upload == Upload::Ended;
             if response.server_stays && request_ended && connection.inbox.is_empty() {
-                connection.bulky = meter.bytes_out > BULKY_BYTES;
+                connection.bulky = meter.passed.down.get() > BULKY_BYTES;
                 attempt.keep(connection, &cx.pools);
             }
             let quiet = client.inbox.is_empty() && !client.intake.is_ready();
@@ -261,7 +261,7 @@ async fn download(
         && head.as_mut().is_some_and(|head| response.framer.join(head, inbox, &cx.handle))
         && response.framer.is_done()
     {
-        meter.bytes_out = response.framer.bytes();
+        meter.passed.down.set(response.framer.bytes());
         *answer = head.map(|head| sink.send_whole(head));
         return Ok(Down::Whole(response));
     }
@@ -274,7 +274,7 @@ async fn download(
     if response.ends_by_close && (relayed.is_ok() || head.is_some()) {
         sink.stream().reset_on_close(false);
     }
-    meter.bytes_out = response.framer.bytes();
+    meter.passed.down.set(response.framer.bytes());
     begun.set(head.is_none());
     relayed.map_err(|error| match error {
         RelayError::Source(cause) if head.is_none() => Error::upstream(Stage::ResponseBody, cause),

@@ -1,14 +1,16 @@
-//! An exchange that has become a tunnel (WebSocket and other upgrades): it keeps what a tunnel needs, nothing else, so
-//! that the snapshot that it began with can go.
+//! A tunnel: an exchange that has become one (WebSocket and other upgrades), or a connection that is passed on as it is.
+//! It keeps what a tunnel needs, nothing else, so that the snapshot that it began with can go.
 
 use super::client::Client;
 use super::context::Context;
 use super::plan::Place;
 use super::record::Meter;
+use crate::limit::Inside;
 use crate::proto::error::{Error, Stage};
 use crate::relay::{RelayError, Tunnel, tunnel};
 use crate::upstream::{Attempt, Connection};
 use ringferry_runtime::Recycled;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,11 +22,13 @@ pub(super) struct Joined {
     idle: Duration,
     /// `None` until it is taken over.
     meter: Option<Recycled<Meter>>,
+    /// Its place among the connections of a stream.
+    inside: Option<Inside>,
 }
 
 impl Joined {
     pub(super) fn new(connection: Box<Connection>, attempt: Attempt, idle: Duration) -> Box<Joined> {
-        Box::new(Joined { connection, _attempt: attempt, idle, meter: None })
+        Box::new(Joined { connection, _attempt: attempt, idle, meter: None, inside: None })
     }
 
     /// Takes what the log will need, by name.
@@ -38,19 +42,34 @@ impl Joined {
         self.meter = Some(meter);
     }
 
-    /// Relays until both sides have ended.
-    pub(super) async fn run(self: Box<Joined>, cx: &Rc<Context>, client: Client) {
-        let Joined { connection, _attempt, idle, meter } = *self;
-        let down = Tunnel { outlet: client.outlet, intake: client.intake, inbox: client.inbox };
-        let up = Tunnel { outlet: connection.outlet, intake: connection.intake, inbox: connection.inbox };
-        let (bytes_in, bytes_out, failed) = tunnel(down, up, idle, &cx.handle).await;
-        let Some(mut meter) = meter else { return };
-        meter.bytes_in += bytes_in;
-        meter.bytes_out += bytes_out;
-        // Which of the two ends of a tunnel failed cannot be told from the direction alone; the cause can.
-        meter.error = failed.map(|error| match error {
-            RelayError::Source(cause) | RelayError::Sink(cause) => Error::downstream(Stage::Tunnel, cause),
-        });
-        Meter::finish(meter);
+    /// Leaves its stream when it ends.
+    pub(super) fn count_inside(&mut self, inside: Option<Inside>) {
+        self.inside = inside;
+    }
+
+    /// Relays until both sides have ended, or until the tunnel is to end because its listener is gone.
+    ///
+    /// Not an `async fn`: that would hold its arguments twice, and it may last for days.
+    pub(super) fn run(self, cx: &Rc<Context>, client: Client) -> impl Future<Output = ()> {
+        let Joined { connection, _attempt, idle, meter, inside } = self;
+        let Client { outlet, intake, inbox, listener, proxied, .. } = client;
+        let down = Tunnel { outlet, intake, inbox };
+        let Connection { outlet, intake, inbox, .. } = *connection;
+        let up = Tunnel { outlet, intake, inbox };
+        async move {
+            let _kept = (_attempt, inside, proxied);
+            let Some(mut meter) = meter else { return };
+            let relayed = {
+                let relaying = pin!(tunnel(down, up, idle, &meter.passed, &cx.handle));
+                cx.while_served(listener, relaying).await
+            };
+            // What the meter says of itself when it is dropped: cut off.
+            let Some(failed) = relayed else { return };
+            // Which of the two ends of a tunnel failed cannot be told from the direction alone; the cause can.
+            meter.error = failed.map(|error| match error {
+                RelayError::Source(cause) | RelayError::Sink(cause) => Error::downstream(Stage::Tunnel, cause),
+            });
+            Meter::finish(meter);
+        }
     }
 }

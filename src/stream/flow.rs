@@ -3,7 +3,7 @@
 use super::flows::{Flows, Slot};
 use super::host::{FlowEnd, Host, Plan};
 use crate::health::Policy;
-use crate::limit::{Gate, Ticket};
+use crate::limit::{Inside, Ticket};
 use crate::model::Stream;
 use crate::proto::error::{Cause, Error, Stage};
 use crate::shared::Share;
@@ -16,7 +16,6 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// What all flows of a listener share.
@@ -239,8 +238,12 @@ pub(super) struct Place {
     ticket: Option<Ticket>,
     /// It counts among the connections of the process.
     is_connection: bool,
-    gate: Option<Arc<Gate>>,
+    _inside: Option<Inside>,
 }
+
+/// Flows leave one in this many connections of the process to those who connect: whoever forges addresses has as many
+/// flows as there may be.
+const PART_LEFT: u32 = 8;
 
 /// Why there is no place for a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,22 +257,20 @@ pub(super) enum NoPlace {
 impl Place {
     pub(super) fn take(base: &Rc<Base>, plan: &Plan<'_>, stream: &Stream, client: IpAddr) -> Result<Place, NoPlace> {
         let config = &plan.snapshot.config;
-        let mut place = Place { base: base.clone(), ticket: None, is_connection: false, gate: None };
+        let mut place = Place { base: base.clone(), ticket: None, is_connection: false, _inside: None };
         // A trusted proxy speaks for many clients.
         if !config.trusted_proxies.iter().any(|set| set.contains(client)) {
             let max = config.limits.connections_per_client.try_into().unwrap_or(u32::MAX);
             place.ticket = Some(base.share.clients.enter(client, max).map_err(|_| NoPlace::ClientFull)?);
         }
-        place.is_connection =
-            base.share.connections.try_enter(config.limits.connections.try_into().unwrap_or(u32::MAX));
+        let max: u32 = config.limits.connections.try_into().unwrap_or(u32::MAX);
+        place.is_connection = base.share.connections.try_enter(max - max / PART_LEFT);
         if !place.is_connection {
             return Err(NoPlace::Full);
         }
         if let Some(gate) = plan.gate {
-            if !gate.try_enter(stream.max_connections.unwrap_or(u32::MAX)) {
-                return Err(NoPlace::Full);
-            }
-            place.gate = Some(gate.clone());
+            let inside = gate.enter(stream.max_connections.unwrap_or(u32::MAX));
+            place._inside = Some(inside.ok_or(NoPlace::Full)?);
         }
         Ok(place)
     }
@@ -279,9 +280,6 @@ impl Drop for Place {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             self.base.share.clients.leave(ticket);
-        }
-        if let Some(gate) = &self.gate {
-            gate.leave();
         }
         if self.is_connection {
             self.base.share.connections.leave();

@@ -1,6 +1,6 @@
 //! The receiving half of a connection.
 
-use super::layer::Layer;
+use super::layer::{Layer, Tls};
 use ringferry_runtime::Lent;
 use ringferry_runtime::net::{Mode, Receiver, is_control};
 use std::future::poll_fn;
@@ -42,7 +42,7 @@ impl From<Lent> for Received {
 impl Intake {
     /// Takes in bytes as they come.
     pub fn plain(receiver: Receiver) -> Intake {
-        Intake { receiver, layer: Layer::Plain }
+        Intake { receiver, layer: Layer::default() }
     }
 
     /// What comes in is encrypted from here on.
@@ -92,11 +92,11 @@ impl Intake {
     /// The next bytes; `None` at the end of the stream. Nothing is lost when it is not waited for to the end. With TLS
     /// an end that the peer has not told is an error.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
-        let through = match &self.layer {
-            Layer::Plain => return self.receiver.poll_recv(cx).map_ok(|lent| lent.map(Received::Lent)),
-            Layer::Secure(through) => through,
-            Layer::Offloaded(offloaded) if offloaded.peer_closed() => return Poll::Ready(Ok(None)),
-            Layer::Offloaded(offloaded) => {
+        let through = match self.layer.tls() {
+            None => return self.receiver.poll_recv(cx).map_ok(|lent| lent.map(Received::Lent)),
+            Some(Tls::Secure(through)) => through,
+            Some(Tls::Offloaded(offloaded)) if offloaded.peer_closed() => return Poll::Ready(Ok(None)),
+            Some(Tls::Offloaded(offloaded)) => {
                 return Poll::Ready(match ready!(self.receiver.poll_recv(cx)) {
                     Ok(Some(lent)) => Ok(Some(Received::Lent(lent))),
                     Ok(None) => Err(io::ErrorKind::UnexpectedEof.into()),

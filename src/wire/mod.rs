@@ -10,6 +10,8 @@ mod offload;
 mod outlet;
 mod secure;
 mod shake;
+#[cfg(test)]
+mod tests;
 
 use secure::Secure;
 

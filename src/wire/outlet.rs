@@ -1,6 +1,6 @@
 //! The sending half of a connection.
 
-use super::layer::{Layer, Through};
+use super::layer::{Layer, Through, Tls};
 use crate::tls::Agreed;
 use ringferry_runtime::Chunk;
 use ringferry_runtime::net::{SendAll, SendWhole, Stream};
@@ -37,7 +37,7 @@ pub enum SendingAll {
 impl Outlet {
     /// Lets bytes out as they are.
     pub fn plain(stream: Stream) -> Outlet {
-        Outlet { stream, layer: Layer::Plain }
+        Outlet { stream, layer: Layer::default() }
     }
 
     /// What goes out is encrypted from here on.
@@ -62,17 +62,17 @@ impl Outlet {
 
     /// Sends a chunk whole; one send at a time.
     pub fn send_whole(&self, chunk: impl Into<Chunk>) -> Sending {
-        match &self.layer {
-            Layer::Plain | Layer::Offloaded(_) => Sending::Whole(self.stream.send_whole(chunk)),
-            Layer::Secure(through) => self.sealed(through, [Some(chunk.into())]),
+        match self.layer.tls() {
+            None | Some(Tls::Offloaded(_)) => Sending::Whole(self.stream.send_whole(chunk)),
+            Some(Tls::Secure(through)) => self.sealed(through, [Some(chunk.into())]),
         }
     }
 
     /// Sends up to three chunks, in order and whole; one send at a time.
     pub fn send_all(&self, chunks: [Option<Chunk>; 3]) -> SendingAll {
-        match &self.layer {
-            Layer::Plain | Layer::Offloaded(_) => SendingAll::All(self.stream.send_all(chunks)),
-            Layer::Secure(through) => SendingAll::Whole(self.sealed(through, chunks)),
+        match self.layer.tls() {
+            None | Some(Tls::Offloaded(_)) => SendingAll::All(self.stream.send_all(chunks)),
+            Some(Tls::Secure(through)) => SendingAll::Whole(self.sealed(through, chunks)),
         }
     }
 
@@ -86,27 +86,27 @@ impl Outlet {
     /// Says that nothing more comes, and waits for nothing: the connection is about to be closed. For ends that are no
     /// cut.
     pub fn farewell(&self) {
-        match &self.layer {
-            Layer::Plain => {}
-            Layer::Secure(through) => {
+        match self.layer.tls() {
+            None => {}
+            Some(Tls::Secure(through)) => {
                 if let Some(close) = through.secure.close() {
                     drop(self.stream.send_whole(close));
                 }
             }
-            Layer::Offloaded(offloaded) => offloaded.close(),
+            Some(Tls::Offloaded(offloaded)) => offloaded.close(),
         }
     }
 
     /// Ends our direction, and says so first. A peer that takes nothing is not waited for.
     pub async fn shutdown(&self) -> io::Result<()> {
-        match &self.layer {
-            Layer::Plain => {}
-            Layer::Secure(through) => {
+        match self.layer.tls() {
+            None => {}
+            Some(Tls::Secure(through)) => {
                 if let Some(close) = through.secure.close() {
                     let _ = self.stream.send(close, false).await;
                 }
             }
-            Layer::Offloaded(offloaded) => offloaded.close(),
+            Some(Tls::Offloaded(offloaded)) => offloaded.close(),
         }
         self.stream.shutdown(Shutdown::Write)
     }

@@ -53,7 +53,7 @@ impl Secure {
 
     /// The records of `chunks`, one after another, whose memory serves again.
     pub(super) fn seal<const N: usize>(&self, chunks: [Option<Chunk>; N], handle: &Handle) -> Result<Vec<u8>, Error> {
-        let mut small = self.small_left(handle.now());
+        let mut small = small_left(self.pace.get(), handle.now());
         let len: usize = chunks.iter().flatten().map(|chunk| chunk.len()).sum();
         let mut owed = self.owed.borrow_mut();
         let mut out = handle.take_bytes_for(owed.len() + sealed_len(len, SMALL_RECORD));
@@ -87,9 +87,23 @@ impl Secure {
         self.is_closed.set(true);
         self.owed.take()
     }
+}
 
-    fn small_left(&self, now: Instant) -> usize {
-        let (small, last) = self.pace.get();
-        if now.since(last) > PAUSE { SMALL_BYTES } else { small }
+/// How many bytes more go in small records, when `small` were left at the last ones.
+fn small_left((small, last): (usize, Instant), now: Instant) -> usize {
+    if now.since(last) > PAUSE { SMALL_BYTES } else { small }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_pause_a_connection_begins_slowly_again() {
+        let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
+        assert_eq!(small_left((0, at(5000)), at(5000)), 0);
+        assert_eq!(small_left((700, at(5000)), at(5100)), 700);
+        assert_eq!(small_left((0, at(5000)), at(6000)), 0, "not longer than the pause");
+        assert_eq!(small_left((0, at(5000)), at(6001)), SMALL_BYTES);
     }
 }

@@ -1,6 +1,6 @@
 //! The handshake of TLS.
 
-use super::layer::{Layer, Through};
+use super::layer::{Layer, Through, Tls};
 use super::offload::{Offloaded, can_be_offloaded};
 use super::{Intake, Outlet, Secure};
 use crate::tls::{Agreed, Engine};
@@ -42,12 +42,10 @@ pub async fn shake(
         understood = engine.receive(&mut lent, &mut plain, &mut out);
     }
     let agreed = Rc::new(Agreed { server_name, ..engine.agreed() });
-    let layer = if can_be_offloaded(&engine, &stream) {
-        let offloaded = Offloaded::new(engine, agreed, stream).map_err(ShakeError::Io)?;
-        Layer::Offloaded(Rc::new(offloaded))
-    } else {
-        Layer::Secure(Rc::new(Through { stream, secure: Secure::new(engine, agreed) }))
-    };
+    let layer = Layer::of(match can_be_offloaded(&engine, &stream) {
+        true => Tls::Offloaded(Offloaded::new(engine, agreed, stream).map_err(ShakeError::Io)?),
+        false => Tls::Secure(Box::new(Through { stream, secure: Secure::new(engine, agreed) })),
+    });
     outlet.secure(layer.clone());
     intake.secure(layer);
     Ok(plain)

@@ -1,6 +1,7 @@
 //! Large bodies that are made and checked on the way, never held: every block differs, so that a byte that is lost,
 //! doubled or moved is seen where it happens.
 
+use super::wire::{Framing, Wire};
 use std::io::{self, ErrorKind, Read, Write};
 
 const BLOCK: usize = 64 << 10;
@@ -40,6 +41,36 @@ impl Read for Pattern {
         let read = here.read(buffer)?;
         self.position += read as u64;
         Ok(read)
+    }
+}
+
+/// Sends a whole body of the pattern; chunked in pieces of odd sizes.
+pub(crate) fn send_body(wire: &mut Wire, framing: Framing, length: u64) -> io::Result<()> {
+    let mut body = Pattern::new(length);
+    let mut piece = Vec::new();
+    for size in [1, 1000, 65_536, 300_001].into_iter().cycle() {
+        piece.clear();
+        (&mut body).take(size).read_to_end(&mut piece)?;
+        match framing {
+            Framing::Chunked => {
+                wire.try_send(format!("{:x}\r\n", piece.len()))?;
+                wire.try_send(&piece)?;
+                wire.try_send("\r\n")?;
+            }
+            _ => wire.try_send(&piece)?,
+        }
+        if piece.is_empty() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// How a head tells of such a body, with the end of its line.
+pub(crate) fn framing_field(framing: Framing, length: u64) -> String {
+    match framing {
+        Framing::Chunked => "Transfer-Encoding: chunked\r\n".to_owned(),
+        _ => format!("Content-Length: {length}\r\n"),
     }
 }
 

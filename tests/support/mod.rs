@@ -13,7 +13,7 @@ mod self_test;
 mod tls;
 mod wire;
 
-pub(crate) use body::{Pattern, PatternCheck};
+pub(crate) use body::{Pattern, PatternCheck, framing_field, send_body};
 pub(crate) use certificates::{FOREIGN, HOME, Identity};
 pub(crate) use lines::Lines;
 pub(crate) use origin::{Exchange, Origin, answer, chunked, ok};

@@ -78,6 +78,20 @@ impl Origin {
         })
     }
 
+    /// Speaks no HTTP: sends back what comes, until it ends.
+    pub(crate) fn echo() -> Origin {
+        Origin::scripted(Exchange::echo)
+    }
+
+    /// Switches to a protocol of bare bytes, then runs `then`.
+    pub(crate) fn switching(then: impl Fn(&mut Exchange) -> io::Result<()> + Send + Sync + 'static) -> Origin {
+        Origin::scripted(move |exchange| {
+            exchange.request()?;
+            exchange.switch()?;
+            then(exchange)
+        })
+    }
+
     /// Runs `script` once for each connection, which ends with it. An error of the script is a connection that ends.
     pub(crate) fn scripted(script: impl Fn(&mut Exchange) -> io::Result<()> + Send + Sync + 'static) -> Origin {
         Origin::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), script)
@@ -234,6 +248,17 @@ impl Exchange {
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.wire.try_send(bytes)
+    }
+
+    /// Answers that from here on it is a protocol of bare bytes.
+    pub(crate) fn switch(&mut self) -> io::Result<()> {
+        self.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n")
+    }
+
+    /// Sends back what comes, until it ends.
+    pub(crate) fn echo(&mut self) -> io::Result<()> {
+        let mut stream = self.wire.stream().try_clone()?;
+        io::copy(&mut stream.try_clone()?, &mut stream).map(drop)
     }
 
     /// Ends the connection with a reset, now.

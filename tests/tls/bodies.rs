@@ -1,39 +1,11 @@
 //! Bodies through TLS, every way that they can be framed.
 
 use crate::support::{
-    Framing, Gate, Origin, Pattern, PatternCheck, Proxy, TempDir, TlsClient, VERSIONS, Wire, ok, tls_site,
+    Framing, Gate, Origin, PatternCheck, Proxy, TempDir, TlsClient, VERSIONS, framing_field, ok, send_body, tls_site,
 };
-use std::io::{self, Read};
 use std::sync::Arc;
 
 const LENGTH: u64 = 8 << 20;
-
-/// Sends a body of the pattern, chunked in pieces of odd sizes.
-fn send_body(wire: &mut Wire, framing: Framing, length: u64) -> io::Result<()> {
-    let mut body = Pattern::new(length);
-    let mut piece = Vec::new();
-    for size in [1, 1000, 65_536, 300_001].into_iter().cycle() {
-        piece.clear();
-        (&mut body).take(size).read_to_end(&mut piece)?;
-        if framing == Framing::Chunked {
-            let framed = [format!("{:x}\r\n", piece.len()).as_bytes(), &piece, b"\r\n"].concat();
-            wire.try_send(framed)?;
-        } else {
-            wire.try_send(&piece)?;
-        }
-        if piece.is_empty() {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-fn field(framing: Framing) -> String {
-    match framing {
-        Framing::Chunked => "Transfer-Encoding: chunked".to_owned(),
-        _ => format!("Content-Length: {LENGTH}"),
-    }
-}
 
 const FRAMINGS: [Framing; 2] = [Framing::Length(LENGTH), Framing::Chunked];
 
@@ -46,7 +18,7 @@ fn downloads_are_whole() {
     let origin = Origin::scripted(|exchange| {
         while let Some(request) = exchange.request()? {
             let framing = FRAMINGS[usize::from(request.target() == "/chunked")];
-            exchange.send(format!("HTTP/1.1 200 OK\r\n{}\r\n\r\n", field(framing)))?;
+            exchange.send(format!("HTTP/1.1 200 OK\r\n{}\r\n", framing_field(framing, LENGTH)))?;
             send_body(&mut exchange.wire, framing, LENGTH)?;
         }
         Ok(())
@@ -78,7 +50,7 @@ fn uploads_are_whole() {
     for version in VERSIONS {
         let mut client = TlsClient::of(version).connect(proxy.tls(), "a.test");
         for framing in FRAMINGS {
-            client.send(format!("POST / HTTP/1.1\r\nHost: a.test\r\n{}\r\n\r\n", field(framing)));
+            client.send(format!("POST / HTTP/1.1\r\nHost: a.test\r\n{}\r\n", framing_field(framing, LENGTH)));
             send_body(&mut client, framing, LENGTH).unwrap();
             assert_eq!(client.response().text(), LENGTH.to_string());
         }

@@ -39,6 +39,19 @@ fn nobody_without_a_certificate_is_let_in() {
 }
 
 #[test]
+fn a_proxy_in_front_that_has_ended_tls_opens_no_door() {
+    let origin = Origin::named("inside");
+    let dir = TempDir::new();
+    let config = guarded("a.test", &origin, &dir) + &tls_site("open.test", &origin, &dir);
+    let proxy = Proxy::start(&format!("trusted_proxies = [\"127.0.0.1\"]\n{config}"));
+    assert_eq!(proxy.exchange(FORGED).status(), 421);
+    assert_eq!(origin.requests().len(), 0);
+    assert_eq!(proxy.exchange(FORGED.replace("a.test", "open.test")).text(), "inside");
+    // Who came without TLS is sent to where a certificate can be shown.
+    assert_eq!(proxy.get("a.test", "/").status(), 308);
+}
+
+#[test]
 fn the_server_is_told_whose_certificate_it_is() {
     let origin = Origin::named("guarded");
     let dir = TempDir::new();

@@ -1,6 +1,6 @@
 //! How connections with TLS end: told, in halves, or visibly cut. And tunnels, which live from that.
 
-use crate::support::{Exchange, Gate, Origin, Proxy, TempDir, TlsClient, VERSIONS, WAIT, tls_site};
+use crate::support::{Gate, Origin, Proxy, TempDir, TlsClient, VERSIONS, WAIT, tls_site};
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -11,15 +11,6 @@ const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\n
 
 fn start(origin: &Origin) -> Proxy {
     Proxy::start(&tls_site("a.test", origin, &TempDir::new()))
-}
-
-/// Switches to a protocol of bare bytes, then runs `then`.
-fn switching(then: impl Fn(&mut Exchange) -> io::Result<()> + Send + Sync + 'static) -> Origin {
-    Origin::scripted(move |exchange| {
-        exchange.request()?;
-        exchange.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n")?;
-        then(exchange)
-    })
 }
 
 #[test]
@@ -135,7 +126,7 @@ fn a_websocket_talks_through_tls() {
 
 #[test]
 fn a_tunnel_whose_client_ends_first_still_brings_the_answer() {
-    let origin = switching(|exchange| {
+    let origin = Origin::switching(|exchange| {
         let all = exchange.wire.rest()?;
         exchange.send([b"got ".as_slice(), &all].concat())
     });
@@ -151,7 +142,7 @@ fn a_tunnel_whose_client_ends_first_still_brings_the_answer() {
 #[test]
 fn a_tunnel_whose_server_ends_first_still_takes_what_the_client_says() {
     let (tell, told) = std::sync::mpsc::channel();
-    let origin = switching(move |exchange| {
+    let origin = Origin::switching(move |exchange| {
         exchange.send("over")?;
         exchange.wire.finish();
         let _ = tell.send(exchange.wire.rest()?);
@@ -167,7 +158,7 @@ fn a_tunnel_whose_server_ends_first_still_takes_what_the_client_says() {
 
 #[test]
 fn a_tunnel_that_a_client_cuts_is_no_orderly_end() {
-    let origin = switching(|exchange| exchange.wire.rest().map(drop));
+    let origin = Origin::switching(|exchange| exchange.wire.rest().map(drop));
     let proxy = start(&origin);
     let mut client = TlsClient::new().connect(proxy.tls(), "a.test");
     assert_eq!(client.send(UPGRADE).response().status(), 101);

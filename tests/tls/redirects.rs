@@ -1,6 +1,6 @@
 //! From http:// to https://, and the header that makes browsers remember it.
 
-use crate::support::{Origin, Proxy, TempDir, TlsClient, answer, site, tls_site};
+use crate::support::{HOME, Origin, Proxy, TempDir, TlsClient, answer, site, tls_site};
 
 const HSTS: &str = "strict-transport-security";
 
@@ -70,4 +70,37 @@ fn browsers_are_told_to_remember_only_where_it_is_asked_for() {
     let behind = "GET / HTTP/1.1\r\nHost: long.test\r\nX-Forwarded-Proto: https\r\n\r\n";
     let answer = proxy.exchange(behind);
     assert_eq!((answer.status(), answer.field(HSTS)), (200, None));
+}
+
+#[test]
+fn what_we_answer_ourselves_reminds_browsers_as_well() {
+    let origin = Origin::named("x");
+    let dir = TempDir::new();
+    let routes =
+        "route = [{ path = \"/gone/\", redirect = \"https://new.test\" }, { path = \"/down/\", upstream = 1 }]\n";
+    let of = |host: &str| format!("[[site]]\nhost = {host:?}\n{}", HOME.issue(&[host]).put(&dir));
+    let config = [of("asked.test") + "hsts = true\n" + routes, of("silent.test") + routes, site("plain.test", &origin)];
+    let proxy = Proxy::start(&config.concat());
+    let told = |name: &str, request: &str, status: u16| {
+        let answer = TlsClient::new().connect(proxy.tls(), name).send(request).response();
+        assert_eq!(answer.status(), status, "{request}");
+        answer.field(HSTS).map(str::to_owned)
+    };
+    for (request, status) in [
+        ("GET /gone/ HTTP/1.1\r\nHost: HOST\r\n\r\n", 308),
+        ("GET /down/ HTTP/1.1\r\nHost: HOST\r\n\r\n", 502),
+        ("GET /nowhere HTTP/1.1\r\nHost: HOST\r\n\r\n", 404),
+        ("CONNECT HOST:443 HTTP/1.1\r\nHost: HOST:443\r\n\r\n", 405),
+        ("nonsense\r\n\r\n", 400),
+    ] {
+        for (host, expect) in [("asked.test", Some("max-age=15552000")), ("silent.test", None)] {
+            assert_eq!(told(host, &request.replace("HOST", host), status).as_deref(), expect, "{request}");
+        }
+    }
+    // What is said for another site is not said for this one, and which paths it has is not for everybody to know.
+    for path in ["/down/", "/nowhere"] {
+        let elsewhere = format!("GET {path} HTTP/1.1\r\nHost: asked.test\r\n\r\n");
+        assert_eq!(told("silent.test", &elsewhere, 421), None);
+        assert_eq!(told("asked.test", &elsewhere.replace("asked", "silent"), 421), None);
+    }
 }

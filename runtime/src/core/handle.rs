@@ -176,8 +176,8 @@ impl Handle {
         self.0.wheel.borrow_mut().insert(deadline, waker)
     }
 
-    pub(crate) fn rewake_timer(&self, key: Key, waker: &Waker) -> bool {
-        self.0.wheel.borrow_mut().rewake(key, waker)
+    pub(crate) fn rewake_timer(&self, key: Key, deadline: Instant, waker: &Waker) -> bool {
+        self.0.wheel.borrow_mut().rewake(key, deadline, waker)
     }
 
     pub(crate) fn cancel_timer(&self, key: Key) {

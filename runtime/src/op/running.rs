@@ -1,6 +1,5 @@
 //! An operation that has been submitted. Dropping it cancels it; its memory stays with the kernel until it has ended.
 
-use crate::core::Handle;
 use crate::driver::{Brought, Done, Kind};
 use crate::kernel::{Op, Token};
 use crate::net::Descriptor;
@@ -11,7 +10,8 @@ use std::task::{Context, Poll};
 
 /// See the module.
 pub(super) struct Running {
-    handle: Handle,
+    /// Open until the end has been read.
+    descriptor: Rc<Descriptor>,
     /// `None` once its end has been read.
     token: Option<Token>,
     cancelled: bool,
@@ -19,15 +19,19 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn submit(kind: Kind, descriptor: &Rc<Descriptor>, op: Op) -> Running {
-        let handle = descriptor.handle().clone();
-        let token = handle.submit(kind, descriptor, op);
-        Running { handle, token: Some(token), cancelled: false }
+        let token = descriptor.handle().submit(kind, descriptor, op);
+        Running { descriptor: descriptor.clone(), token: Some(token), cancelled: false }
+    }
+
+    /// What it is about.
+    pub(super) fn descriptor(&self) -> &Rc<Descriptor> {
+        &self.descriptor
     }
 
     /// The result of an operation that completes once.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Done> {
         let token = self.token.expect("not polled after its end");
-        let done = self.handle.slots().poll(token, cx);
+        let done = self.descriptor.handle().slots().poll(token, cx);
         if done.is_ready() {
             self.token = None;
         }
@@ -37,7 +41,7 @@ impl Running {
     /// The next result of an operation that completes many times; `None` once it has ended.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Brought>> {
         let token = self.token.expect("not polled after its end");
-        let next = self.handle.slots().poll_next(token, cx);
+        let next = self.descriptor.handle().slots().poll_next(token, cx);
         if matches!(next, Poll::Ready(None)) {
             self.token = None;
         }
@@ -46,19 +50,19 @@ impl Running {
 
     /// Whether a result waits to be read.
     pub(super) fn is_ready(&self) -> bool {
-        self.token.is_none_or(|token| self.handle.slots().is_ready(token))
+        self.token.is_none_or(|token| self.descriptor.handle().slots().is_ready(token))
     }
 
     /// Ready when it has failed other than by our doing or for want of buffers; nothing is taken out.
     pub(super) fn poll_failed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.token.map_or(Poll::Pending, |token| self.handle.slots().poll_failed(token, cx))
+        self.token.map_or(Poll::Pending, |token| self.descriptor.handle().slots().poll_failed(token, cx))
     }
 
     /// Asks it to end early; what it brings until then can still be read.
     pub(super) fn cancel(&mut self) {
         if let (Some(token), false) = (self.token, self.cancelled) {
             self.cancelled = true;
-            self.handle.cancel(token);
+            self.descriptor.handle().cancel(token);
         }
     }
 }
@@ -74,7 +78,7 @@ impl Future for Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(token) = self.token {
-            self.handle.abandon(token);
+            self.descriptor.handle().abandon(token);
         }
     }
 }

@@ -27,7 +27,6 @@ pub struct SendWhole(Sending);
 pub struct SendAll(Sending);
 
 struct Sending {
-    descriptor: Rc<Descriptor>,
     running: Running,
     left: usize,
 }
@@ -64,14 +63,14 @@ impl Sending {
         let wait = if chunks.iter().flatten().any(is_scarce) { Wait::Nothing } else { longest(descriptor) };
         let left = chunks.iter().flatten().map(|chunk| chunk.len()).sum();
         let op = Op::SendGather { fd: descriptor.raw(), gather: Gather::new(chunks), wait };
-        Sending { descriptor: descriptor.clone(), running: Running::submit(Kind::Once, descriptor, op), left }
+        Sending { running: Running::submit(Kind::Once, descriptor, op), left }
     }
 
     fn one(descriptor: &Rc<Descriptor>, chunk: Chunk) -> Sending {
         let wait = if is_scarce(&chunk) { Wait::Nothing } else { longest(descriptor) };
         let left = chunk.len();
         let op = Op::Send { fd: descriptor.raw(), chunk, wait };
-        Sending { descriptor: descriptor.clone(), running: Running::submit(Kind::Once, descriptor, op), left }
+        Sending { running: Running::submit(Kind::Once, descriptor, op), left }
     }
 
     /// The result, and what was sent.
@@ -97,7 +96,7 @@ impl Sending {
             Some(Chunk::Lent(lent)) if lent.is_scarce() => Some(Chunk::Lent(lent.detach())),
             other => other,
         });
-        *self = Sending::new(&self.descriptor, chunks);
+        *self = Sending::new(self.running.descriptor(), chunks);
     }
 }
 

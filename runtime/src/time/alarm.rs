@@ -9,11 +9,16 @@ use std::time::Duration;
 
 /// A deadline that may be moved at the cost of a store: the wheel's entry stays where it is, and when it fires too
 /// early it is set again. One for each connection serves all of its timeouts.
+///
+/// Small, since each idle connection has one.
 pub struct Alarm {
     handle: Handle,
-    deadline: Option<Instant>,
-    armed: Option<(Key, Instant)>,
+    deadline: Instant,
+    armed: Option<Key>,
 }
+
+/// A deadline that never comes.
+const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
 /// The deadline passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +27,7 @@ pub struct Elapsed;
 impl Alarm {
     /// An alarm without a deadline.
     pub fn new(handle: &Handle) -> Alarm {
-        Alarm { handle: handle.clone(), deadline: None, armed: None }
+        Alarm { handle: handle.clone(), deadline: NEVER, armed: None }
     }
 
     /// Moves the deadline to `timeout` from now.
@@ -32,27 +37,30 @@ impl Alarm {
 
     /// Moves the deadline.
     pub fn set_at(&mut self, deadline: Instant) {
-        self.deadline = Some(deadline);
+        self.deadline = deadline;
     }
 
     /// Removes the deadline.
     pub fn clear(&mut self) {
-        self.deadline = None;
+        self.deadline = NEVER;
     }
 
     /// Ready once the deadline has passed.
     pub fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<Elapsed> {
-        let Some(deadline) = self.deadline else { return Poll::Pending };
+        let deadline = self.deadline;
+        if deadline == NEVER {
+            return Poll::Pending;
+        }
         if self.handle.now() >= deadline {
             return Poll::Ready(Elapsed);
         }
         match self.armed {
-            Some((key, at)) if at <= deadline && self.handle.rewake_timer(key, cx.waker()) => {}
+            Some(key) if self.handle.rewake_timer(key, deadline, cx.waker()) => {}
             armed => {
-                if let Some((key, _)) = armed {
+                if let Some(key) = armed {
                     self.handle.cancel_timer(key);
                 }
-                self.armed = Some((self.handle.set_timer(deadline, cx.waker().clone()), deadline));
+                self.armed = Some(self.handle.set_timer(deadline, cx.waker().clone()));
             }
         }
         Poll::Pending
@@ -66,7 +74,7 @@ impl Alarm {
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        if let Some((key, _)) = self.armed {
+        if let Some(key) = self.armed {
             self.handle.cancel_timer(key);
         }
     }

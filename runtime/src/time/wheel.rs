@@ -57,7 +57,7 @@ impl Wheel {
     /// Wakes `waker` at the first turn after `deadline`; never before it.
     pub(crate) fn insert(&mut self, deadline: Instant, waker: Waker) -> Key {
         // Rounded up, and never into a tick that has already fired.
-        let deadline = deadline.as_nanos().div_ceil(TICK_NANOS).max(self.tick + 1);
+        let deadline = ticks(deadline).max(self.tick + 1);
         let index = self.allocate();
         let entry = &mut self.entries[index as usize];
         entry.deadline = deadline;
@@ -68,10 +68,12 @@ impl Wheel {
         Key { index, generation }
     }
 
-    /// Changes who is woken. False when the timer is gone.
-    pub(crate) fn rewake(&mut self, key: Key, waker: &Waker) -> bool {
+    /// Changes who is woken. False when the timer is gone, or would fire later than one that is set for `deadline`.
+    pub(crate) fn rewake(&mut self, key: Key, deadline: Instant, waker: &Waker) -> bool {
         match self.entries.get_mut(key.index as usize) {
-            Some(entry) if entry.generation == key.generation => {
+            Some(entry)
+                if entry.generation == key.generation && entry.deadline <= ticks(deadline).max(self.tick + 1) =>
+            {
                 if let Some(current) = &mut entry.waker {
                     current.clone_from(waker);
                 }
@@ -227,6 +229,11 @@ impl Wheel {
         self.free = index;
         self.len -= 1;
     }
+}
+
+/// The first tick that is not before `at`.
+fn ticks(at: Instant) -> u64 {
+    at.as_nanos().div_ceil(TICK_NANOS)
 }
 
 #[cfg(test)]

@@ -385,6 +385,16 @@ fn a_site_with_tls_redirects_to_it() {
          serves those of trusted_proxies that say X-Forwarded-Proto: https as if they had come by TLS",
     );
     check(
+        &TLS.replace("hsts  = true", "client_ca = \"/etc/clients.pem\""),
+        "http://a.test/",
+        "a.test/ on http://[::]:80
+         site a.test: answers
+         site nas.test: another host
+         site vpn.test: another host
+         site plain.test: another host
+         redirects to https://a.test/ (308), and the query with it: the site has TLS",
+    );
+    check(
         TLS,
         "http://vpn.test/",
         "vpn.test/ on http://[::]:80

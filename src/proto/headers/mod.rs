@@ -13,7 +13,7 @@ pub(super) mod tests;
 
 pub use client::{AddressText, client_address};
 pub use request::{RequestCx, write_request};
-pub(super) use response::connection_field;
+pub(super) use response::{HSTS, connection_field};
 pub use response::{ResponseCx, write_interim, write_response, write_switch};
 
 use ringferry_parser::h1::{Field, Fields, Known, RequestBody, RequestHead, Version, list};

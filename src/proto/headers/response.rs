@@ -115,7 +115,7 @@ fn write_end_to_end(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mut 
     has_date
 }
 
-const HSTS: &str = "Strict-Transport-Security";
+pub(in crate::proto) const HSTS: &str = "Strict-Transport-Security";
 
 fn write_changed(name: &str, out: &mut Vec<u8>, write_value: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(name.as_bytes());

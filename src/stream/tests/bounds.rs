@@ -60,3 +60,19 @@ fn a_client_has_no_more_flows_than_connections_and_nobody_makes_room_for_more() 
         assert_eq!((bench.flows(), bench.ends.borrow().len()), (3, 0));
     });
 }
+
+#[test]
+fn forged_addresses_leave_room_for_those_who_connect() {
+    let limits = Limits { connections: 16, ..Setup::default().limits };
+    Setup { limits, ..Setup::default() }.run(|bench, run| async move {
+        let server = bench.server("A ");
+        run.publish(&[server.address]);
+        let mut clients: Vec<_> = (0..20).map(|_| bench.client()).collect();
+        for client in &mut clients {
+            client.ask("").await;
+        }
+        assert_eq!((bench.flows(), bench.ends.borrow().len()), (14, 6));
+        assert!(bench.share.connections.try_enter(16), "a connection has a place");
+        bench.share.connections.leave();
+    });
+}

@@ -103,3 +103,17 @@ fn a_long_sleep_fires_everything_that_became_due_meanwhile() {
     assert!(counts.iter().all(|count| count.0.load(Ordering::Relaxed) == 1));
     assert_eq!(wheel.next(), None);
 }
+
+#[test]
+fn a_timer_is_handed_on_unless_it_is_gone_or_would_fire_too_late() {
+    let mut wheel = Wheel::new(at(1000));
+    let ((first, first_waker), (second, second_waker)) = (waker(), waker());
+    let key = wheel.insert(at(1100), first_waker);
+    assert!(!wheel.rewake(key, at(1099), &second_waker));
+    for later in [1100, 5000] {
+        assert!(wheel.rewake(key, at(later), &second_waker));
+    }
+    advance(&mut wheel, at(1100));
+    assert_eq!((first.0.load(Ordering::Relaxed), second.0.load(Ordering::Relaxed)), (0, 1));
+    assert!(!wheel.rewake(key, at(5000), &second_waker));
+}
