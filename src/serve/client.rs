@@ -115,7 +115,9 @@ impl Client {
         if self.inbox.is_empty() {
             let view = cx.view();
             let timeouts = &view.snapshot.config.timeouts;
-            self.intake.set_mode(if is_fresh { Mode::Once(Group::Head) } else { self.head_mode() });
+            // A handshake has been received as a stream: to end that would cost more than it may spare.
+            let once = is_fresh && self.shaken.is_none();
+            self.intake.set_mode(if once { Mode::Once(Group::Head) } else { self.head_mode() });
             self.alarm.set(if is_fresh { timeouts.head } else { timeouts.idle });
         }
         std::future::poll_fn(move |task| {

@@ -14,7 +14,6 @@ use crate::tls::Engine;
 use crate::wire::{Inbox, ShakeError, shake};
 use ringferry_parser::proxy_protocol::Addresses;
 use ringferry_parser::tls::Alert;
-use ringferry_runtime::Group;
 use ringferry_runtime::net::Mode;
 use ringferry_runtime::time::Elapsed;
 use std::pin::pin;
@@ -47,7 +46,8 @@ async fn open(cx: &Rc<Context>, client: &mut Client) -> Begun {
     let Some((view, id, _)) = cx.view_for(client.listener) else { return Begun::Close };
     let config = &view.snapshot.config;
     let listener = &config.listeners[id.index()];
-    client.intake.set_mode(Mode::Once(Group::Head));
+    // Several small messages come before there is a request, if there ever is one.
+    client.intake.set_mode(Mode::Stream);
     client.alarm.set(config.timeouts.head);
     if let Some(from) = &listener.proxy_protocol {
         if !from.iter().any(|set| set.contains(client.address)) {
