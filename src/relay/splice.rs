@@ -98,9 +98,9 @@ pub(super) struct Pace<'a> {
 }
 
 /// Who takes this much
-const FAST_BYTES: usize = 2 << 20;
+const FAST_BYTES: usize = 512 << 10;
 /// in this time is fast. Who then takes nothing for as long is no more.
-const FAST_TIME: Duration = Duration::from_secs(1);
+const FAST_TIME: Duration = Duration::from_millis(250);
 
 impl<'a> Pace<'a> {
     pub(super) fn new(sink: &'a Stream) -> Pace<'a> {
@@ -113,8 +113,8 @@ impl<'a> Pace<'a> {
         self.recent.0 += count;
         if self.recent.0 >= FAST_BYTES {
             let now = self.sink.handle().now();
-            if !self.is_fast && now.since(self.recent.1) < FAST_TIME {
-                pipe.widen();
+            // As many as there are large pipes for.
+            if !self.is_fast && now.since(self.recent.1) < FAST_TIME && pipe.widen() {
                 self.set_fast(true);
             }
             self.recent = (0, now);

@@ -163,13 +163,14 @@ impl Handle {
         }
     }
 
-    /// Makes a pipe that is in use as large as pipes get, unless there are enough of those.
-    pub(crate) fn widen_pipe(&self, ends: &mut PipeEnds) {
+    /// Makes a pipe that is in use as large as pipes get, unless there are enough of those. Whether it is.
+    pub(crate) fn widen_pipe(&self, ends: &mut PipeEnds) -> bool {
         let mut pipes = self.0.pipes.borrow_mut();
         if !ends.is_wide() && pipes.wide < PIPES_WIDE_MAX {
             ends.widen();
             pipes.wide += usize::from(ends.is_wide());
         }
+        ends.is_wide()
     }
 
     pub(crate) fn set_timer(&self, deadline: Instant, waker: Waker) -> Key {

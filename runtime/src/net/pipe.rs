@@ -22,11 +22,9 @@ impl Pipe {
         Some(Pipe { handle: handle.clone(), ends: Some(ends), held: 0 })
     }
 
-    /// Makes it as large as pipes get, if it may be: much is going to pass through it.
-    pub fn widen(&mut self) {
-        if let Some(ends) = &mut self.ends {
-            self.handle.widen_pipe(ends);
-        }
+    /// Makes it as large as pipes get, since much is going to pass through it. False if there are enough of those.
+    pub fn widen(&mut self) -> bool {
+        self.ends.as_mut().is_some_and(|ends| self.handle.widen_pipe(ends))
     }
 
     /// Bytes in it.

@@ -18,7 +18,7 @@ const USER_TIMEOUT: Duration = Duration::from_secs(300);
 const UNSENT_MAX: u32 = 256 * 1024;
 
 /// The same on a connection whose other end takes megabytes in a second.
-const UNSENT_MAX_FAST: u32 = 4 * 1024 * 1024;
+const UNSENT_MAX_FAST: u32 = 2 * 1024 * 1024;
 
 /// A TCP socket for connecting to `to`. It has no more options than a short exchange needs, since each is a call: see
 /// [`endure`].
