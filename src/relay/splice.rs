@@ -98,9 +98,9 @@ pub(super) struct Pace<'a> {
 }
 
 /// Who takes this much
-const FAST_BYTES: usize = 512 << 10;
+const FAST_BYTES: usize = 1 << 20;
 /// in this time is fast. Who then takes nothing for as long is no more.
-const FAST_TIME: Duration = Duration::from_millis(250);
+const FAST_TIME: Duration = Duration::from_millis(500);
 
 impl<'a> Pace<'a> {
     pub(super) fn new(sink: &'a Stream) -> Pace<'a> {
