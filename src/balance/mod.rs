@@ -18,6 +18,7 @@ use hash::Rendezvous;
 use least_conn::LeastConn;
 use members::Members;
 use round_robin::RoundRobin;
+use std::net::IpAddr;
 use two_choices::TwoChoices;
 
 /// The servers of the pool at this moment, by their index in [`Pool::servers`].
@@ -55,9 +56,17 @@ impl Picker {
     }
 }
 
-/// The key of a consistent hash, from the bytes of a client address, header value or cookie.
+/// The key of a consistent hash, from the bytes of a header value or cookie.
 pub fn key_hash(bytes: &[u8]) -> u64 {
     hash64(bytes)
+}
+
+/// The key of a consistent hash, from the address of a client: what is left where nothing else of it is known.
+pub fn address_hash(client: IpAddr) -> u64 {
+    match client {
+        IpAddr::V4(address) => key_hash(&address.octets()),
+        IpAddr::V6(address) => key_hash(&address.octets()),
+    }
 }
 
 /// One for each kind of [`Balance`]. A closed enum: a new one is a file here and an arm in two places.

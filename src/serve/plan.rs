@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::context::{Context, View};
-use crate::balance::key_hash;
+use crate::balance::{address_hash, key_hash};
 use crate::model::{Action, Balance, HashKey, ListenerId, PoolId, Protocol, Redirect, Route, SiteId};
 use crate::proto::error::{Cause, Error, Stage};
 use crate::proto::h1::keeps_alive;
@@ -371,8 +371,7 @@ fn hash_key(balance: &Balance, fields: &Fields<'_, '_>, facts: &Facts) -> u64 {
     };
     match (named, facts.client) {
         (Some(value), _) => key_hash(value),
-        (None, Some(IpAddr::V4(address))) => key_hash(&address.octets()),
-        (None, Some(IpAddr::V6(address))) => key_hash(&address.octets()),
+        (None, Some(client)) => address_hash(client),
         (None, None) => 0,
     }
 }

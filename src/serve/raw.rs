@@ -7,14 +7,13 @@ use super::exchange::while_there;
 use super::plan::{Facts, Place};
 use super::record::Meter;
 use super::tunnel::Joined;
-use crate::balance::key_hash;
+use crate::balance::address_hash;
 use crate::limit::Gate;
-use crate::model::{Action, Balance, HashKey, PoolId, ProxyVersion, SiteId, Stream};
+use crate::model::{Action, PoolId, ProxyVersion, SiteId, Stream};
 use crate::proto::error::{Cause, Error, Stage};
 use crate::upstream::{Obtain, Tried};
 use crate::wire::Inbox;
 use ringferry_parser::proxy_protocol::{Transport, write_v1, write_v2};
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,7 +71,7 @@ impl Raw {
             view: &self.view.pools[id.index()],
             pool,
             state,
-            key: key(&pool.balance, client.address),
+            key: address_hash(client.address),
             connect_timeout: self.view.snapshot.config.timeouts.connect,
             handle: &cx.handle,
         };
@@ -113,13 +112,4 @@ fn introduce(client: &mut Client, version: Option<ProxyVersion>, cx: &Rc<Context
     bytes.extend_from_slice(client.inbox.bytes());
     client.inbox.clear(&cx.handle);
     client.inbox = Inbox::Bytes(bytes, 0);
-}
-
-/// What the pool hashes: nothing is known but where the client is.
-fn key(balance: &Balance, client: IpAddr) -> u64 {
-    match (balance, client) {
-        (Balance::Hash(HashKey::ClientIp), IpAddr::V4(address)) => key_hash(&address.octets()),
-        (Balance::Hash(HashKey::ClientIp), IpAddr::V6(address)) => key_hash(&address.octets()),
-        _ => 0,
-    }
 }

@@ -3,7 +3,7 @@
 use super::flow::{Base, Flow, NoPlace, Parts, Place, Table, answers};
 use super::flows::{FLOWS_MAX, Flows, Key};
 use super::host::{Host, Plan};
-use crate::balance::key_hash;
+use crate::balance::address_hash;
 use crate::model::Stream;
 use crate::proto::error::{Cause, Error, Stage};
 use crate::shared::{Event, Resolution, Share};
@@ -190,7 +190,7 @@ impl Listener {
             view: &plan.views[stream.pool.index()],
             pool,
             state,
-            key: hash_key(client),
+            key: address_hash(client),
             connect_timeout: Duration::ZERO,
             handle: &self.base.handle,
         };
@@ -279,12 +279,4 @@ fn connect(attempt: &Attempt, handle: &Handle) -> Result<Udp, Option<Error>> {
         );
         if is_ours { None } else { failed(Cause::Io) }
     })
-}
-
-/// What pools that balance by a hash look at: there is nothing but the client.
-fn hash_key(client: IpAddr) -> u64 {
-    match client {
-        IpAddr::V4(ip) => key_hash(&ip.octets()),
-        IpAddr::V6(ip) => key_hash(&ip.octets()),
-    }
 }
