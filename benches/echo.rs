@@ -9,7 +9,6 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use ringferry_runtime::net::{Listener, Mode, Stream};
 use ringferry_runtime::{Core, Settings, bind_tcp};
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -28,7 +27,7 @@ fn ringferry(connections: usize, rounds: u64) -> Duration {
     let handle = core.handle();
     let run = async move {
         let (address, sockets) = bind_tcp(any(), false, 1).expect("a port");
-        let mut listener = Listener::new(&handle, sockets[0].as_fd()).expect("a listener");
+        let mut listener = Listener::new(&handle, &sockets[0]).expect("a listener");
         let mut clients = Vec::new();
         for _ in 0..connections {
             let client = Stream::connect(&handle, address).await.expect("connect");

@@ -3,7 +3,6 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ringferry_runtime::net::{Listener, Mode, Stream};
 use ringferry_runtime::{Core, Group, Handle, Settings, bind_tcp};
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 static BYTES: [u8; 4096] = [7; 4096];
@@ -38,7 +37,7 @@ fn pool(c: &mut Criterion) {
 
 async fn turn_over(handle: &Handle, mode: Mode, turnovers: u64) -> Duration {
     let (address, sockets) = bind_tcp(([127, 0, 0, 1], 0).into(), false, 1).expect("a port");
-    let mut listener = Listener::new(handle, sockets[0].as_fd()).expect("a listener");
+    let mut listener = Listener::new(handle, &sockets[0]).expect("a listener");
     let client = Stream::connect(handle, address).await.expect("connect");
     let server = Stream::from_owned(handle, listener.accept().await.expect("accept"));
     let mut receiver = server.receiver(mode);

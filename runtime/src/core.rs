@@ -4,8 +4,7 @@ mod handle;
 
 use crate::buf::{GroupSettings, Pool};
 use crate::driver::{After, Slots, Stats};
-use crate::kernel::{Kernel, KernelError, KernelSettings, Op};
-use crate::sys::pipe::PipeEnds;
+use crate::kernel::{Kernel, KernelError, KernelSettings, Op, PipeEnds};
 use crate::sys::{Remote, Woken};
 use crate::task::{self, Outcome, Registered, RunQueue, Shelf, TaskTable, Turning};
 use crate::time::{Instant, Wheel};

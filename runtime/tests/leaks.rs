@@ -3,7 +3,6 @@
 use ringferry_runtime::net::{Listener, Mode, Stream, Udp};
 use ringferry_runtime::{Core, Group, Settings, bind_tcp, bind_udp, mailbox};
 use std::future::pending;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 fn open_descriptors() -> usize {
@@ -16,10 +15,10 @@ fn scene(run: bool) {
     let mut core = Core::new(&settings).expect("io_uring");
     let handle = core.handle();
     let (address, sockets) = bind_tcp("127.0.0.1:0".parse().unwrap(), false, 1).unwrap();
-    let mut listener = Listener::new(&handle, sockets[0].as_fd()).unwrap();
+    let mut listener = Listener::new(&handle, &sockets[0]).unwrap();
     let outsiders: Vec<_> = (0..30).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
     let (udp_address, datagrams) = bind_udp("127.0.0.1:0".parse().unwrap(), false, 1).unwrap();
-    let socket = Udp::new(&handle, datagrams[0].as_fd()).unwrap();
+    let socket = Udp::new(&handle, &datagrams[0]).unwrap();
     let task = handle.clone();
     handle.spawn(async move {
         let client = Udp::connect(&task, udp_address).unwrap();

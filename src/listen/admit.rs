@@ -3,12 +3,12 @@
 use crate::limit::Ticket;
 use crate::model::Cidr;
 use crate::serve::{Context, Through, serve};
+use ringferry_runtime::Socket;
 use ringferry_runtime::net::Stream;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 /// Serves a connection on this core if the limits let it; else it is closed.
-pub fn admit(cx: &Rc<Context>, socket: OwnedFd, listener: u64) {
+pub fn admit(cx: &Rc<Context>, socket: Socket, listener: u64) {
     let stream = Stream::from_owned(&cx.handle, socket);
     // A client that is gone already has no address.
     let Some(address) = stream.peer().map(|peer| peer.ip().to_canonical()) else { return };

@@ -4,8 +4,8 @@
 use super::admit;
 use crate::serve::Context;
 use crate::shared::CoreStats;
+use ringferry_runtime::Socket;
 use ringferry_runtime::mailbox::Sender;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub struct Peer {
 /// A connection on its way to another core.
 pub struct Handed {
     /// The connection, just accepted.
-    pub socket: OwnedFd,
+    pub socket: Socket,
     /// [`Bound::key`](crate::snapshot::Bound::key) of its listener.
     pub listener: u64,
 }
@@ -32,7 +32,7 @@ const SLACK: u64 = 8;
 
 /// Serves a fresh connection here, or hands it over; not to a core with an older snapshot, which may not know the
 /// listener yet and would close it.
-pub(super) fn place(cx: &Rc<Context>, peers: &[Peer], socket: OwnedFd, listener: u64) {
+pub(super) fn place(cx: &Rc<Context>, peers: &[Peer], socket: Socket, listener: u64) {
     let generation = cx.stats.generation.value();
     let is_current = |peer: &&Peer| peer.stats.generation.value() >= generation;
     let least = peers.iter().filter(is_current).min_by_key(|peer| peer.stats.connections.value());

@@ -8,10 +8,10 @@ pub use balance::{Handed, Peer};
 
 use crate::serve::Context;
 use crate::snapshot::Bound;
+use ringferry_runtime::Socket;
 use ringferry_runtime::net::Listener;
 use ringferry_runtime::time::Sleep;
 use std::future::poll_fn;
-use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub async fn listen(cx: Rc<Context>, bound: Arc<Bound>, peers: Rc<[Peer]>) {
     let _through = cx.through(bound.key);
     // The sockets of an address are shared out among the cores in order.
     let Some(socket) = bound.sockets.get(cx.core % bound.sockets.len().max(1)) else { return };
-    let mut listener = match Listener::new(&cx.handle, socket.as_fd()) {
+    let mut listener = match Listener::new(&cx.handle, socket) {
         Ok(listener) => listener,
         Err(error) => {
             let message = format!("cannot accept on {}: {error}", bound.address);
@@ -49,7 +49,7 @@ pub async fn listen(cx: Rc<Context>, bound: Arc<Bound>, peers: Rc<[Peer]>) {
 }
 
 /// The next connection; `None` when the listener is to end.
-async fn next(cx: &Rc<Context>, listener: &mut Listener, key: u64) -> Option<std::io::Result<OwnedFd>> {
+async fn next(cx: &Rc<Context>, listener: &mut Listener, key: u64) -> Option<std::io::Result<Socket>> {
     let mut accept = pin!(listener.accept());
     poll_fn(|task| {
         if let Poll::Ready(accepted) = accept.as_mut().poll(task) {

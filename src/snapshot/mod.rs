@@ -12,8 +12,8 @@ use crate::limit::Gate;
 use crate::model::{Config, ListenerId, PoolId, Stream};
 use crate::route::Table;
 use crate::shared::{Registry, ServerCell, Waiters};
+use ringferry_runtime::Socket;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// Everything that an exchange looks up.
@@ -60,7 +60,7 @@ pub struct Bound {
     /// The address in use: the port is never 0.
     pub address: SocketAddr,
     /// One for each core, in their order.
-    pub sockets: Vec<OwnedFd>,
+    pub sockets: Vec<Socket>,
 }
 
 impl Bound {

@@ -16,7 +16,6 @@ use ringferry_runtime::time::{Alarm, Sleep};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::IpAddr;
-use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -42,7 +41,7 @@ pub async fn serve_udp(host: Rc<dyn Host>, share: Share, handle: Handle, bound: 
 pub(super) async fn serve(host: Rc<dyn Host>, share: Share, handle: Handle, bound: Arc<Bound>, flows_max: usize) {
     // The sockets of an address are shared out among the cores in order.
     let Some(socket) = bound.sockets.get(share.core % bound.sockets.len().max(1)) else { return };
-    let socket = match Udp::new(&handle, socket.as_fd()) {
+    let socket = match Udp::new(&handle, socket) {
         Ok(socket) => socket,
         Err(error) => {
             let message = format!("cannot receive on {}: {error}", bound.address);

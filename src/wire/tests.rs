@@ -9,6 +9,7 @@ use ringferry_runtime::net::{Mode, Stream};
 use ringferry_runtime::time::Sleep;
 use ringferry_runtime::{Core, Either, Handle, Settings, join, race};
 use std::future::poll_fn;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -31,7 +32,7 @@ fn plain(handle: &Handle) -> [End; 2] {
     let (one, other) = UnixStream::pair().unwrap();
     [one, other].map(|socket| {
         socket.set_nonblocking(true).unwrap();
-        let stream = Stream::from_owned(handle, socket.into());
+        let stream = Stream::from_owned(handle, OwnedFd::from(socket).into());
         let intake = Intake::plain(stream.receiver(Mode::Stream));
         (Outlet::plain(stream), intake)
     })

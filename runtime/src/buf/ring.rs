@@ -50,8 +50,8 @@ pub(crate) struct GroupSettings {
 
 /// The buffers of one group and the ring on which they are published.
 pub(crate) struct BufferRing {
-    /// `count` entries of 16 bytes, read by the kernel.
-    entries: Mapping,
+    /// `count` entries of 16 bytes, read by the kernel; none where the kernel asks for each buffer ([`BufferRing::lend`]).
+    entries: Option<Mapping>,
     buffers: Mapping,
     settings: GroupSettings,
     /// Buffers that neither the kernel nor anybody else has.
@@ -71,12 +71,22 @@ pub(crate) struct BufferRing {
 pub(crate) const SHRINK_AFTER: Duration = Duration::from_millis(500);
 
 impl BufferRing {
+    /// Buffers that a kernel picks from on its own, once it knows of them by [`BufferRing::registration`].
     pub(crate) fn new(settings: GroupSettings) -> io::Result<BufferRing> {
-        let count = usize::from(settings.count);
+        let entries = Mapping::new(usize::from(settings.count) * size_of::<BufRingEntry>())?;
+        BufferRing::with(settings, Some(entries))
+    }
+
+    /// Buffers that a kernel asks for by [`BufferRing::lend`]. None is ever published.
+    pub(crate) fn unpublished(settings: GroupSettings) -> io::Result<BufferRing> {
+        BufferRing::with(settings, None)
+    }
+
+    fn with(settings: GroupSettings, entries: Option<Mapping>) -> io::Result<BufferRing> {
         assert!(settings.count.is_power_of_two() && settings.published <= settings.count);
         Ok(BufferRing {
-            entries: Mapping::new(count * size_of::<BufRingEntry>())?,
-            buffers: Mapping::new(count * settings.bytes as usize)?,
+            entries,
+            buffers: Mapping::new(usize::from(settings.count) * settings.bytes as usize)?,
             settings,
             free: RefCell::new((0..settings.count).rev().collect()),
             published: Cell::new(0),
@@ -88,14 +98,16 @@ impl BufferRing {
         })
     }
 
-    /// Address and length of the entries, for registration.
+    /// Address and length of the entries, for registration; of length 0 if there are none.
     pub(crate) fn registration(&self) -> (u64, u16) {
-        debug_assert!(self.entries.len() >= usize::from(self.settings.count) * size_of::<BufRingEntry>());
-        (self.entries.start().as_ptr() as u64, self.settings.count)
+        let Some(entries) = &self.entries else { return (0, 0) };
+        debug_assert!(entries.len() >= usize::from(self.settings.count) * size_of::<BufRingEntry>());
+        (entries.start().as_ptr() as u64, self.settings.count)
     }
 
     /// Publishes free buffers up to the target. Before each wait.
     pub(crate) fn publish(&self) {
+        let Some(entries) = &self.entries else { return };
         let wanted = self.target.get().saturating_sub(self.published.get());
         if wanted == 0 {
             return;
@@ -109,7 +121,7 @@ impl BufferRing {
             // SAFETY: `slot` < count, and `entries` holds count entries. The kernel reads an entry only below the tail
             // that is stored after this write. The write leaves the tail itself alone (it overlays entry 0's last two
             // bytes, which the setters do not touch).
-            let entry = unsafe { &mut *self.entries.start().cast::<BufRingEntry>().add(slot).as_ptr() };
+            let entry = unsafe { &mut *entries.start().cast::<BufRingEntry>().add(slot).as_ptr() };
             entry.set_addr(self.address(id) as u64);
             entry.set_len(self.settings.bytes);
             entry.set_bid(id);
@@ -119,7 +131,7 @@ impl BufferRing {
         self.published.set(self.published.get() + tail.wrapping_sub(before));
         // SAFETY: the tail is the u16 at byte 14 of the ring (struct io_uring_buf_ring); the mapping holds at least one
         // entry of 16 bytes, and the address is 2-aligned since the mapping is page-aligned. The kernel only reads it.
-        let shared = unsafe { AtomicU16::from_ptr(self.entries.start().add(TAIL_OFFSET).cast().as_ptr()) };
+        let shared = unsafe { AtomicU16::from_ptr(entries.start().add(TAIL_OFFSET).cast().as_ptr()) };
         shared.store(tail, Ordering::Release);
     }
 
@@ -128,6 +140,22 @@ impl BufferRing {
         assert!(id < self.settings.count && len <= self.settings.bytes);
         self.published.set(self.published.get() - 1);
         Lent::new(self.clone(), id, len)
+    }
+
+    /// Lends a free buffer, with what `fill` puts into its front: how many bytes that are, or an error, and then nothing
+    /// is lent. `None` if there is no free one.
+    pub(crate) fn lend(self: &Rc<Self>, fill: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> Option<io::Result<Lent>> {
+        debug_assert!(self.entries.is_none(), "the kernel picks");
+        let id = self.free.borrow_mut().pop()?;
+        // Given back by its drop, whatever `fill` does.
+        let mut lent = Lent::new(self.clone(), id, self.settings.bytes);
+        if self.lent() > usize::from(self.settings.published) {
+            self.warm.set(true);
+        }
+        Some(fill(&mut lent).map(|len| {
+            lent.truncate(len);
+            lent
+        }))
     }
 
     /// The kernel found no buffer: publish more from now on. Once a turn: a hundred receives that find the same ring

@@ -3,9 +3,8 @@
 use super::{Handle, PIPES_IDLE_MAX, PIPES_MAX, PIPES_WIDE_MAX};
 use crate::buf::{Group, Ticket};
 use crate::driver::{Kind, Slots, Stats};
-use crate::kernel::{Completion, Kernel, Op, RawDescriptor, Token};
+use crate::kernel::{Completion, Kernel, Op, PipeEnds, RawDescriptor, Token};
 use crate::net::Descriptor;
-use crate::sys::pipe::PipeEnds;
 use crate::task::{self, JoinHandle, Recycled};
 use crate::time::{Instant, Key};
 use std::cell::RefMut;
@@ -167,7 +166,7 @@ impl Handle {
     pub(crate) fn widen_pipe(&self, ends: &mut PipeEnds) -> bool {
         let mut pipes = self.0.pipes.borrow_mut();
         if !ends.is_wide() && pipes.wide < PIPES_WIDE_MAX {
-            ends.widen();
+            self.kernel().widen_pipe(ends);
             pipes.wide += usize::from(ends.is_wide());
         }
         ends.is_wide()

@@ -8,17 +8,19 @@
 mod uring;
 
 pub use crate::sys::message::LocalAddress;
+pub use crate::sys::owned::Socket;
 pub use crate::sys::ring::KernelError;
 pub use crate::sys::segments::Segments;
 
 use crate::buf::{Chunk, Gather, Group, GroupSettings, Lent, Ticket};
 use crate::sys::ktls::{self, ControlRecord, RecordKey};
-use crate::sys::pipe::{self, PipeEnds};
+use crate::sys::pipe;
+pub(crate) use crate::sys::pipe::PipeEnds;
 use crate::sys::{Remote, clock, datagram, socket};
 use crate::time::Instant;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Waker;
@@ -115,6 +117,15 @@ pub(crate) enum Kernel {
     Uring(Box<uring::Uring>),
 }
 
+/// What the kernel in force does.
+macro_rules! each {
+    ($self:expr, $kernel:ident => $does:expr) => {
+        match $self {
+            Kernel::Uring($kernel) => $does,
+        }
+    };
+}
+
 impl Kernel {
     pub(crate) fn uring(settings: &KernelSettings, remote: Arc<Remote>) -> Result<Kernel, KernelError> {
         Ok(Kernel::Uring(Box::new(uring::Uring::new(settings, remote)?)))
@@ -122,66 +133,48 @@ impl Kernel {
 
     /// Queues an operation; the next [`Kernel::wait`] at the latest hands it over. `token.index` must not be in use.
     pub(crate) fn submit(&mut self, token: Token, op: Op) {
-        match self {
-            Kernel::Uring(ring) => ring.submit(token, op),
-        }
+        each!(self, kernel => kernel.submit(token, op))
     }
 
     /// Queues an operation whose completion nobody needs.
     pub(crate) fn submit_detached(&mut self, op: Op) {
-        match self {
-            Kernel::Uring(ring) => ring.submit_detached(op),
-        }
+        each!(self, kernel => kernel.submit_detached(op))
     }
 
     /// Hands queued operations over and waits until something completes, `timeout` passes (zero: do not wait) or the
     /// core is woken. Completions are then read with [`Kernel::next`].
     pub(crate) fn wait(&mut self, timeout: Option<Duration>, now: Instant) {
-        match self {
-            Kernel::Uring(ring) => ring.wait(timeout, now),
-        }
+        each!(self, kernel => kernel.wait(timeout, now))
     }
 
     /// The next completion that the last wait brought.
     pub(crate) fn next(&mut self) -> Option<Completion> {
-        match self {
-            Kernel::Uring(ring) => ring.next(),
-        }
+        each!(self, kernel => kernel.next())
     }
 
     /// A receive in `group` found no buffer: [`Kernel::wait`] wakes `waker` when there is one.
     pub(crate) fn wait_for_buffer(&mut self, group: Group, waker: &Waker, now: Instant) -> Ticket {
-        match self {
-            Kernel::Uring(ring) => ring.wait_for_buffer(group, waker, now),
-        }
+        each!(self, kernel => kernel.wait_for_buffer(group, waker, now))
     }
 
     /// Whether `ticket` still waits for a buffer of `group`; then `waker` is the one to wake.
     pub(crate) fn still_waits_for_buffer(&mut self, group: Group, ticket: Ticket, waker: &Waker) -> bool {
-        match self {
-            Kernel::Uring(ring) => ring.group(group).still_waits(ticket, waker),
-        }
+        each!(self, kernel => kernel.group(group).still_waits(ticket, waker))
     }
 
     /// Whoever waited for a buffer is gone.
     pub(crate) fn stop_waiting_for_buffer(&mut self, group: Group, ticket: Ticket) {
-        match self {
-            Kernel::Uring(ring) => ring.group(group).stop_waiting(ticket),
-        }
+        each!(self, kernel => kernel.group(group).stop_waiting(ticket))
     }
 
     /// Wakes another core: through the ring where the kernel can, with the next [`Kernel::wait`].
     pub(crate) fn wake(&mut self, remote: Arc<Remote>) {
-        match self {
-            Kernel::Uring(ring) => ring.wake(remote),
-        }
+        each!(self, kernel => kernel.wake(remote))
     }
 
     /// How many cores were woken through the ring.
     pub(crate) fn messages(&self) -> u64 {
-        match self {
-            Kernel::Uring(ring) => ring.messages(),
-        }
+        each!(self, kernel => kernel.messages())
     }
 
     /// The memory of an operation that is not submitted any more.
@@ -193,23 +186,17 @@ impl Kernel {
 
     /// Operations that the kernel still has, and entries for which its queue has had no room.
     pub(crate) fn unfinished(&self) -> usize {
-        match self {
-            Kernel::Uring(ring) => ring.unfinished(),
-        }
+        each!(self, kernel => kernel.unfinished())
     }
 
     /// Buffers of `group` that are lent out, and how many there are.
     pub(crate) fn lent(&self, group: Group) -> (usize, usize) {
-        match self {
-            Kernel::Uring(ring) => ring.lent(group),
-        }
+        each!(self, kernel => kernel.lent(group))
     }
 
     /// System calls made to enter the kernel so far.
     pub(crate) fn enters(&self) -> u64 {
-        match self {
-            Kernel::Uring(ring) => ring.enters(),
-        }
+        each!(self, kernel => kernel.enters())
     }
 
     // The synchronous calls. They never wait.
@@ -242,11 +229,23 @@ impl Kernel {
         datagram::stop_receiving(fd)
     }
 
-    pub(crate) fn duplicate(&mut self, fd: BorrowedFd<'_>) -> io::Result<RawDescriptor> {
-        socket::duplicate(fd)
+    /// A second descriptor of a socket, for the core.
+    pub(crate) fn duplicate(&mut self, socket: &Socket) -> io::Result<RawDescriptor> {
+        socket.duplicate()
     }
 
-    pub(crate) fn accept(&mut self, fd: RawDescriptor) -> io::Result<OwnedFd> {
+    /// The core takes a socket over.
+    pub(crate) fn adopt(&mut self, socket: Socket) -> RawDescriptor {
+        socket.into_raw()
+    }
+
+    /// The core gives up a descriptor that it alone has.
+    pub(crate) fn release(&mut self, fd: RawDescriptor) -> Socket {
+        Socket::own(fd)
+    }
+
+    /// A connection that waits to be accepted; an error if there is none.
+    pub(crate) fn accept(&mut self, fd: RawDescriptor) -> io::Result<RawDescriptor> {
         socket::accept(fd)
     }
 
@@ -268,6 +267,21 @@ impl Kernel {
 
     pub(crate) fn pipe(&mut self) -> io::Result<PipeEnds> {
         pipe::pipe()
+    }
+
+    /// Makes a pipe as large as pipes get, or leaves it as it was.
+    pub(crate) fn widen_pipe(&mut self, ends: &mut PipeEnds) {
+        ends.widen();
+    }
+
+    /// Moves up to `len` bytes, and no more than it takes, from a socket into a pipe: 0 at the end of the stream.
+    pub(crate) fn fill_pipe(&mut self, ends: &PipeEnds, from: RawDescriptor, len: usize) -> io::Result<usize> {
+        ends.fill(from, len)
+    }
+
+    /// Moves up to `len` bytes from a pipe into a socket.
+    pub(crate) fn empty_pipe(&mut self, ends: &PipeEnds, to: RawDescriptor, len: usize) -> io::Result<usize> {
+        ends.empty(to, len)
     }
 
     pub(crate) fn shutdown(&mut self, fd: RawDescriptor, how: Shutdown) -> io::Result<()> {
@@ -308,7 +322,7 @@ impl Kernel {
     }
 
     pub(crate) fn close(&mut self, fd: RawDescriptor) {
-        drop(socket::own(fd));
+        drop(Socket::own(fd));
     }
 
     pub(crate) fn now(&self) -> Instant {

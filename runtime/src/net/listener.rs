@@ -2,12 +2,12 @@
 
 use super::Descriptor;
 use crate::core::Handle;
+use crate::kernel::Socket;
 use crate::op::Accepting;
 use crate::sys::listener::BACKLOG;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 /// Accepts connections for one core. Dropping it stops accepting; the socket itself goes on listening in the owner of
@@ -19,8 +19,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// A listener on a duplicate of `socket`, which must be listening and non-blocking.
-    pub fn new(handle: &Handle, socket: BorrowedFd<'_>) -> io::Result<Listener> {
+    /// A listener on a duplicate of `socket`, which must be listening.
+    pub fn new(handle: &Handle, socket: &Socket) -> io::Result<Listener> {
         let raw = handle.kernel().duplicate(socket)?;
         let descriptor = Rc::new(Descriptor::new(handle, raw));
         Ok(Listener { handle: handle.clone(), accepting: Accepting::new(descriptor.clone()), descriptor })
@@ -28,16 +28,19 @@ impl Listener {
 
     /// The next connection, not yet bound to a core. After an error, calling again accepts anew. Whoever stops calling
     /// leaves new connections in the backlog, apart from some that have been accepted already.
-    pub async fn accept(&mut self) -> io::Result<OwnedFd> {
+    pub async fn accept(&mut self) -> io::Result<Socket> {
         poll_fn(|cx| self.accepting.poll_next(cx)).await
     }
 
     /// Ends listening for all owners of the socket: who connects from now on is refused, and others may have the port.
     /// Returns the connections that had come by then.
-    pub async fn close(mut self) -> Vec<OwnedFd> {
+    pub async fn close(mut self) -> Vec<Socket> {
         let raw = self.descriptor.raw();
         // What waits in the queue when a socket stops listening is reset.
-        let queued = || self.handle.kernel().accept(raw).ok();
+        let queued = || {
+            let mut kernel = self.handle.kernel();
+            kernel.accept(raw).ok().map(|accepted| kernel.release(accepted))
+        };
         let mut accepted: Vec<_> = std::iter::from_fn(queued).take(BACKLOG as usize).collect();
         self.handle.kernel().stop_listening(raw);
         // The accept in flight fails now, behind what it had brought before.

@@ -4,7 +4,7 @@
 
 use super::Stream;
 use crate::core::Handle;
-use crate::sys::pipe::PipeEnds;
+use crate::kernel::PipeEnds;
 use std::io;
 
 /// An empty pipe, ours until dropped. One that is dropped with bytes in it is closed, else it serves again.
@@ -35,7 +35,7 @@ impl Pipe {
     /// Moves up to `len` bytes out of `from`: 0 at the end of its stream, `WouldBlock` when nothing is there.
     pub fn fill(&mut self, from: &Stream, len: usize) -> io::Result<usize> {
         let Some(ends) = &self.ends else { return Ok(0) };
-        let moved = ends.fill(from.raw(), len.min(ends.capacity))?;
+        let moved = self.handle.kernel().fill_pipe(ends, from.raw(), len)?;
         self.held += moved;
         Ok(moved)
     }
@@ -43,7 +43,7 @@ impl Pipe {
     /// Moves what is in it into `to`, as far as that goes: `WouldBlock` when nothing fits.
     pub fn empty(&mut self, to: &Stream) -> io::Result<usize> {
         let Some(ends) = &self.ends else { return Ok(0) };
-        let moved = ends.empty(to.raw(), self.held)?;
+        let moved = self.handle.kernel().empty_pipe(ends, to.raw(), self.held)?;
         self.held -= moved;
         Ok(moved)
     }

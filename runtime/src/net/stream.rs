@@ -3,11 +3,10 @@
 use super::{ControlRecord, Descriptor, Mode, Receiver, RecordKey, Send, SendAll, SendWhole};
 use crate::buf::Chunk;
 use crate::core::Handle;
-use crate::kernel::{Op, RawDescriptor};
+use crate::kernel::{Op, RawDescriptor, Socket};
 use crate::op;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{IntoRawFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -27,8 +26,9 @@ impl Stream {
     }
 
     /// A connection that was accepted, here or on another core.
-    pub fn from_owned(handle: &Handle, socket: OwnedFd) -> Stream {
-        Stream::from_raw(handle, socket.into_raw_fd())
+    pub fn from_owned(handle: &Handle, socket: Socket) -> Stream {
+        let raw = handle.kernel().adopt(socket);
+        Stream::from_raw(handle, raw)
     }
 
     /// Connects to a TCP address.
@@ -157,7 +157,6 @@ mod tests {
     use super::*;
     use crate::net::Listener;
     use crate::{Core, Group, Settings, bind_tcp, join};
-    use std::os::fd::AsFd;
 
     /// The kernel refuses sends there that wait for all, so they go piece by piece.
     #[test]
@@ -166,7 +165,7 @@ mod tests {
         let handle = core.handle();
         core.run(async move {
             let (address, sockets) = bind_tcp("127.0.0.1:0".parse().unwrap(), false, 1).unwrap();
-            let mut listener = Listener::new(&handle, sockets[0].as_fd()).unwrap();
+            let mut listener = Listener::new(&handle, &sockets[0]).unwrap();
             let near = Stream::connect(&handle, address).await.unwrap();
             let far = Stream::from_owned(&handle, listener.accept().await.unwrap());
             near.descriptor.set_has_records();

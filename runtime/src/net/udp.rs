@@ -2,10 +2,9 @@
 
 use super::{DatagramReceiver, Descriptor, LocalAddress, Segments};
 use crate::core::Handle;
-use crate::kernel::RawDescriptor;
+use crate::kernel::{RawDescriptor, Socket};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 /// A socket. Clones are the same socket; it is closed when the last of them and of its operations is gone.
@@ -23,8 +22,8 @@ impl Udp {
         Udp { descriptor: Rc::new(Descriptor::new(handle, raw)) }
     }
 
-    /// A socket on a duplicate of `socket`, which must be bound and non-blocking; see [`bind_udp`](crate::bind_udp).
-    pub fn new(handle: &Handle, socket: BorrowedFd<'_>) -> io::Result<Udp> {
+    /// A socket on a duplicate of `socket`, which must be bound; see [`bind_udp`](crate::bind_udp).
+    pub fn new(handle: &Handle, socket: &Socket) -> io::Result<Udp> {
         let raw = handle.kernel().duplicate(socket)?;
         Ok(Udp::from_raw(handle, raw))
     }

@@ -4,12 +4,10 @@
 
 use super::running::Running;
 use crate::driver::Kind;
-use crate::kernel::Op;
+use crate::kernel::{Op, Socket};
 use crate::net::Descriptor;
 use crate::sys::check;
-use crate::sys::socket::own;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -25,7 +23,7 @@ impl Accepting {
     }
 
     /// The next connection. After an error the next call accepts anew.
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
         loop {
             let running = self.running.get_or_insert_with(|| {
                 Running::submit(Kind::Accept, &self.descriptor, Op::Accept { fd: self.descriptor.raw() })
@@ -33,7 +31,10 @@ impl Accepting {
             match ready!(running.poll_next(cx)) {
                 // Held back because nobody asked for long (see `driver::slots`): goes on below, with `None`.
                 Some(done) if done.result == -libc::ECANCELED => {}
-                Some(done) => return Poll::Ready(check(done.result).map(|fd| own(fd as i32))),
+                Some(done) => {
+                    let release = |fd| self.descriptor.handle().kernel().release(fd as i32);
+                    return Poll::Ready(check(done.result).map(release));
+                }
                 None => self.running = None,
             }
         }

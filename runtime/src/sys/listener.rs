@@ -1,6 +1,7 @@
 //! Listening sockets: made before the cores start, one per core for each address (SO_REUSEPORT).
 
 use super::datagram;
+use super::owned::Socket as Owned;
 use super::socket::set_stream_options;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
@@ -50,13 +51,13 @@ pub fn is_taken_udp(address: SocketAddr, dual_stack: bool) -> Result<(), BindErr
 
 /// `count` listening sockets on one address. With port 0 the first decides the port and the others share it; the
 /// address in use is returned. Connections that they accept inherit our stream options.
-pub fn bind_tcp(address: SocketAddr, dual_stack: bool, count: usize) -> Result<(SocketAddr, Vec<OwnedFd>), BindError> {
+pub fn bind_tcp(address: SocketAddr, dual_stack: bool, count: usize) -> Result<(SocketAddr, Vec<Owned>), BindError> {
     bind(address, count, |bound| listen(bound, dual_stack))
 }
 
 /// `count` sockets of UDP on one address, as [`bind_tcp`]. The kernel chooses among them by the addresses of both ends, so
 /// what a client sends goes to one of them as long as all of them stand.
-pub fn bind_udp(address: SocketAddr, dual_stack: bool, count: usize) -> Result<(SocketAddr, Vec<OwnedFd>), BindError> {
+pub fn bind_udp(address: SocketAddr, dual_stack: bool, count: usize) -> Result<(SocketAddr, Vec<Owned>), BindError> {
     bind(address, count, |bound| listen_udp(bound, dual_stack))
 }
 
@@ -64,7 +65,7 @@ fn bind(
     address: SocketAddr,
     count: usize,
     listen: impl Fn(SocketAddr) -> io::Result<Socket>,
-) -> Result<(SocketAddr, Vec<OwnedFd>), BindError> {
+) -> Result<(SocketAddr, Vec<Owned>), BindError> {
     let mut bound = address;
     let mut sockets = Vec::with_capacity(count);
     for _ in 0..count {
@@ -72,7 +73,7 @@ fn bind(
         if let Some(actual) = socket.local_addr().ok().and_then(|a| a.as_socket()) {
             bound = actual;
         }
-        sockets.push(OwnedFd::from(socket));
+        sockets.push(OwnedFd::from(socket).into());
     }
     Ok((bound, sockets))
 }

@@ -7,6 +7,7 @@ pub(crate) mod event;
 pub(crate) mod ktls;
 pub(crate) mod listener;
 pub(crate) mod message;
+pub(crate) mod owned;
 pub(crate) mod pipe;
 pub(crate) mod ring;
 pub(crate) mod segments;

@@ -9,7 +9,7 @@ pub(crate) struct PipeEnds {
     read: OwnedFd,
     write: OwnedFd,
     /// Bytes that it takes, as the kernel gave them.
-    pub(crate) capacity: usize,
+    capacity: usize,
 }
 
 /// What is asked for. An unprivileged user gets some hundred of this size, then smaller ones.
@@ -51,9 +51,9 @@ impl PipeEnds {
         self.capacity = usize::try_from(capacity).unwrap_or(0);
     }
 
-    /// Moves up to `len` bytes from a socket into the pipe: 0 at the end of the stream.
+    /// Moves up to `len` bytes, and no more than it takes, from a socket into the pipe: 0 at the end of the stream.
     pub(crate) fn fill(&self, from: RawFd, len: usize) -> io::Result<usize> {
-        splice(from, self.write.as_raw_fd(), len)
+        splice(from, self.write.as_raw_fd(), len.min(self.capacity))
     }
 
     /// Moves up to `len` bytes from the pipe into a socket.

@@ -112,11 +112,11 @@ pub(crate) fn own(fd: RawFd) -> OwnedFd {
 }
 
 /// A connection that waits to be accepted; an error if there is none.
-pub(crate) fn accept(fd: RawFd) -> io::Result<OwnedFd> {
+pub(crate) fn accept(fd: RawFd) -> io::Result<RawFd> {
     with(fd, |socket| {
         let (accepted, _) = socket.accept()?;
         accepted.set_nonblocking(true)?;
-        Ok(accepted.into())
+        Ok(accepted.into_raw_fd())
     })
 }
 

@@ -3,9 +3,8 @@
 use super::support::{core, ends, listener, on_core, soon};
 use ringferry_runtime::mailbox::{self, Mailbox, Sender};
 use ringferry_runtime::net::{Mode, Stream};
-use ringferry_runtime::{Core, Group, Handle};
+use ringferry_runtime::{Core, Group, Handle, Socket};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +19,7 @@ fn alternate(cores: &mut [&mut Core], done: impl Fn() -> bool) {
     }
 }
 
-async fn echo(handle: Handle, socket: OwnedFd) {
+async fn echo(handle: Handle, socket: Socket) {
     let stream = Stream::from_owned(&handle, socket);
     let mut receiver = stream.receiver(Mode::Stream);
     while let Some(lent) = receiver.recv().await.unwrap() {

@@ -7,7 +7,6 @@ use std::future::ready;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::num::NonZeroU16;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// A peer that no core knows of; it waits a while for what is sent to it.
@@ -267,7 +266,7 @@ fn a_burst_that_the_way_does_not_take_as_one_goes_one_by_one() {
 fn a_client_stays_with_one_of_the_sockets_of_an_address() {
     on_core(|handle| async move {
         let (address, sockets) = bind_udp("127.0.0.1:0".parse().unwrap(), false, 4).unwrap();
-        let sockets: Vec<_> = sockets.iter().map(|socket| Udp::new(&handle, socket.as_fd()).unwrap()).collect();
+        let sockets: Vec<_> = sockets.iter().map(|socket| Udp::new(&handle, socket).unwrap()).collect();
         let mut receivers: Vec<_> = sockets.iter().map(Udp::receiver).collect();
         let clients: Vec<_> = (0..64).map(|_| Udp::connect(&handle, address).unwrap()).collect();
         for _ in 0..3 {
@@ -306,7 +305,7 @@ fn a_stopped_socket_takes_nothing_and_leaves_the_port_to_others() {
             assert_eq!(told.kind(), ErrorKind::ConnectionRefused, "on {ip}");
             // Although its owners have it still.
             let (_, others) = bind_udp(address, ip == "::", 1).unwrap();
-            let other = Udp::new(&handle, others[0].as_fd()).unwrap();
+            let other = Udp::new(&handle, &others[0]).unwrap();
             client.send(b"question".as_slice()).unwrap();
             assert_eq!(bytes(&soon(&handle, other.receiver().recv()).await.unwrap()), b"question", "on {ip}");
             drop((socket, other, others));

@@ -6,7 +6,6 @@ use ringferry_runtime::time::Alarm;
 use ringferry_runtime::{Chunk, Group, bind_tcp, is_taken, join};
 use std::future::poll_fn;
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 #[test]
@@ -105,7 +104,7 @@ fn a_refused_connect_is_an_error() {
 fn a_closed_listener_gives_its_port_up_and_loses_nobody() {
     on_core(|handle| async move {
         let (address, sockets) = bind_tcp("127.0.0.1:0".parse().unwrap(), false, 1).unwrap();
-        let mut closing = Listener::new(&handle, sockets[0].as_fd()).unwrap();
+        let mut closing = Listener::new(&handle, &sockets[0]).unwrap();
         let _first = Stream::connect(&handle, address).await.unwrap();
         closing.accept().await.unwrap();
         // Some of these are brought by the accept in flight, the others wait in the queue.

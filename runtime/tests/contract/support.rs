@@ -2,10 +2,10 @@
 
 use ringferry_runtime::net::{Listener, Mode, Stream, Udp};
 use ringferry_runtime::time::Alarm;
-use ringferry_runtime::{Core, Group, Handle, Settings, bind_tcp, bind_udp};
+use ringferry_runtime::{Core, Group, Handle, Settings, Socket, bind_tcp, bind_udp};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(crate) fn on_core<F: Future<Output = ()> + 'static>(body: impl FnOnce(Handle
 /// A listener on a free port of loopback, and its address.
 pub(crate) fn listener(handle: &Handle) -> (Listener, SocketAddr) {
     let (address, sockets) = bind_tcp("127.0.0.1:0".parse().unwrap(), false, 1).unwrap();
-    (Listener::new(handle, sockets[0].as_fd()).unwrap(), address)
+    (Listener::new(handle, &sockets[0]).unwrap(), address)
 }
 
 /// Two connected streams on one core.
@@ -52,7 +52,7 @@ pub(crate) async fn pair(handle: &Handle) -> (Stream, Stream) {
 /// A UDP socket on a free port of an address, and where it is.
 pub(crate) fn udp(handle: &Handle, ip: &str) -> (Udp, SocketAddr) {
     let (address, sockets) = bind_udp(SocketAddr::new(ip.parse().unwrap(), 0), ip == "::", 1).unwrap();
-    (Udp::new(handle, sockets[0].as_fd()).unwrap(), address)
+    (Udp::new(handle, &sockets[0]).unwrap(), address)
 }
 
 /// Lets the core go round once: all that was submitted is handed over, and what is complete has been told.
@@ -100,8 +100,8 @@ pub(crate) async fn ends(handle: &Handle, stream: &Stream) -> bool {
 }
 
 /// A client that no core knows of, connected to a listener's backlog.
-pub(crate) fn outsider(address: SocketAddr) -> OwnedFd {
+pub(crate) fn outsider(address: SocketAddr) -> Socket {
     let socket = std::net::TcpStream::connect(address).unwrap();
     socket.set_nonblocking(true).unwrap();
-    socket.into()
+    OwnedFd::from(socket).into()
 }

@@ -19,7 +19,6 @@ use ringferry_runtime::{Core, Handle, JoinHandle, Settings, bind_udp};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::AsFd;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -244,7 +243,7 @@ impl Bench {
 
     fn server_at(&self, name: &'static str, address: SocketAddr) -> Echo {
         let (address, sockets) = bind_udp(address, false, 1).unwrap();
-        let socket = Udp::new(&self.handle, sockets[0].as_fd()).unwrap();
+        let socket = Udp::new(&self.handle, &sockets[0]).unwrap();
         let peers = Rc::new(RefCell::new(Vec::new()));
         let seen = peers.clone();
         let replies = socket.clone();
