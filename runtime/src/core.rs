@@ -111,7 +111,8 @@ struct Inner {
 type PanicReport = Rc<dyn Fn(&str)>;
 
 impl Core {
-    /// A core with a ring of its own, or what takes its place ([`Settings::kernel`]). It must be turned on the thread that makes it.
+    /// A core with a ring of its own, or what takes its place ([`Settings::kernel`]). It must be turned on the thread
+    /// that makes it.
     pub fn new(settings: &Settings) -> Result<Core, KernelError> {
         let remote = Arc::new(Remote::new().map_err(KernelError::Resources)?);
         let registered = task::register(remote.clone())

@@ -1,4 +1,4 @@
-//! One io_uring and one run loop per core: the runtime of the data plane.
+//! One io_uring (or epoll in its place) and one run loop per core: the runtime of the data plane.
 //!
 //! It knows no protocol. A [`Core`] is one event loop; [`Handle`] is how everything on it reaches the kernel, the clock
 //! and the other tasks. A core is not bound to a thread by any thread-local state of its own, so several can be turned

@@ -2,8 +2,8 @@
 //! resolution, writing the log, and the order of the end.
 //!
 //! It never meets the data plane: it holds what `shared` and `log` define, and commands cores through closures. It
-//! sleeps while nothing happens. It runs on tokio-uring where the kernel gives a ring (the log goes through it) and the cores have rings as well, else
-//! on plain tokio; sockets, signals and timers are tokio's own on both.
+//! sleeps while nothing happens. It runs on tokio-uring where the kernel gives a ring (the log goes through it) and the
+//! cores have rings as well, else on plain tokio; sockets, signals and timers are tokio's own on both.
 
 mod admin;
 mod protocol;
@@ -116,8 +116,8 @@ impl<S: 'static> Control<S> {
         let ring = self.may_make_ring.then(|| tokio_uring::Runtime::new(tokio_uring::builder().entries(RING_ENTRIES)));
         match ring {
             Some(Ok(ring)) => ring.block_on(self.serve(|file| Output::Ring(tokio_uring::fs::File::from_std(file)))),
-            // No ring for this process: an old kernel, a container that forbids it, or nobody wants one. Same service, more
-            // threads.
+            // No ring for this process: an old kernel, a container that forbids it, or nobody wants one. Same service,
+            // more threads.
             Some(Err(_)) | None => {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 let exit = LocalSet::new().block_on(&runtime, self.serve(|file| Output::Thread(Arc::new(file))));

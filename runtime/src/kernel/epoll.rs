@@ -1,13 +1,13 @@
 //! The kernel behind the seam where io_uring is refused or missing: a readiness loop that performs the same operations.
 //!
 //! An operation is tried as soon as it is submitted, which often completes it; else it waits until epoll tells that its
-//! descriptor has changed, and is tried again. Its memory is ours all the while, so nothing has to be awaited when it is
-//! cancelled.
+//! descriptor has changed, and is tried again. Its memory is ours all the while, so nothing has to be awaited when it
+//! is cancelled.
 //!
 //! Registrations are edge-triggered and stay as long as the descriptor: one call for a connection, not one for each
-//! operation, and a receive, a send and a poll on one descriptor share it. (One-shot registrations would take a call for
-//! each wait, and level-triggered ones one more whenever nobody wants what there is.) The price is that what a descriptor
-//! is known not to have must be remembered, since no edge tells it twice: see `watches`.
+//! operation, and a receive, a send and a poll on one descriptor share it. (One-shot registrations would take a call
+//! for each wait, and level-triggered ones one more whenever nobody wants what there is.) The price is that what a
+//! descriptor is known not to have must be remembered, since no edge tells it twice: see `watches`.
 //!
 //! What it costs beside a ring is a system call for each operation.
 
@@ -50,7 +50,8 @@ pub(crate) struct Epoll {
     enters: u64,
 }
 
-/// How long an operation is let alone that nobody tells when it can go on: a connect to a unix socket with a full queue.
+/// How long an operation is let alone that nobody tells when it can go on: a connect to a unix socket with a full
+/// queue.
 const RETRY_AFTER: Duration = Duration::from_millis(5);
 
 impl Epoll {
@@ -120,8 +121,8 @@ impl Epoll {
             self.resume(token);
         }
         let must_not_wait = fed || !self.batch.is_empty() || !self.again.is_empty();
-        // What has completed goes first, and the call is spared; but not twice in a row, or those who only want to be told
-        // would wait for those who are busy.
+        // What has completed goes first, and the call is spared; but not twice in a row, or those who only want to be
+        // told would wait for those who are busy.
         if !self.batch.is_empty() && self.has_looked {
             self.has_looked = false;
             return;
@@ -141,8 +142,8 @@ impl Epoll {
         });
         for number in 0..count {
             let (fd, events) = self.watches.event(number);
-            // The eventfd only ends the wait: what it is about has come by then. Each write to it is an edge, so it need
-            // not be read.
+            // The eventfd only ends the wait: what it is about has come by then. Each write to it is an edge, so it
+            // need not be read.
             if fd != self.eventfd {
                 self.came(fd, events);
             }
@@ -180,15 +181,15 @@ impl Epoll {
         self.enters
     }
 
-    /// A descriptor is about to be closed or given away. Its registration hangs on the open file, which somebody else may
-    /// have as well (listeners are duplicates), so it does not go by itself.
+    /// A descriptor is about to be closed or given away. Its registration hangs on the open file, which somebody else
+    /// may have as well (listeners are duplicates), so it does not go by itself.
     pub(super) fn forget(&mut self, fd: RawDescriptor) {
         let first = self.watches.forget(fd);
         debug_assert_eq!(first, NOBODY, "closed under an operation");
     }
 
-    /// From here on the kernel makes records on this connection: a receive brings one of them at most, so that fewer bytes
-    /// than there was room for do not tell that there are no more.
+    /// From here on the kernel makes records on this connection: a receive brings one of them at most, so that fewer
+    /// bytes than there was room for do not tell that there are no more.
     pub(super) fn has_records(&mut self, fd: RawDescriptor) {
         self.watches.has_records(fd);
     }
@@ -267,8 +268,8 @@ impl Epoll {
         self.end(operation, -libc::ECANCELED, None);
     }
 
-    /// Takes an operation out of those that wait for its descriptor, if it is among them. They are few: a receive, a send,
-    /// a poll.
+    /// Takes an operation out of those that wait for its descriptor, if it is among them. They are few: a receive, a
+    /// send, a poll.
     fn unlink(&mut self, fd: RawDescriptor, index: u32, next: u32) {
         let mut waiting = self.watches.waiting(fd);
         if waiting == index {

@@ -40,8 +40,8 @@ pub(crate) fn accept(fd: RawFd) -> io::Result<RawFd> {
 }
 
 /// Begins to connect; whether it has ended well by then. If not, the socket becomes writable when it has ended, and
-/// [`connected`] tells how. A unix socket whose listener has no room in its queue says `WouldBlock`, and nobody tells when
-/// there is some.
+/// [`connected`] tells how. A unix socket whose listener has no room in its queue says `WouldBlock`, and nobody tells
+/// when there is some.
 pub(crate) fn connect(fd: RawFd, to: &SockAddr) -> io::Result<bool> {
     match with(fd, |socket| socket.connect(to)) {
         Ok(()) => Ok(true),

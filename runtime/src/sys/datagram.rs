@@ -72,8 +72,8 @@ pub(crate) fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
     header.msg_controllen = control.len() as _;
     header.msg_iov = &mut part;
     header.msg_iovlen = 1;
-    // SAFETY: name, control messages and bytes are parts of `buffer`, apart from each other, with their lengths; they and
-    // `part` outlive the call.
+    // SAFETY: name, control messages and bytes are parts of `buffer`, apart from each other, with their lengths; they
+    // and `part` outlive the call.
     let len = unsafe { libc::recvmsg(fd, &mut header, libc::MSG_DONTWAIT) };
     let Ok(len) = usize::try_from(len) else { return Err(io::Error::last_os_error()) };
     message::write_numbers(

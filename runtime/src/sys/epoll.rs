@@ -12,6 +12,8 @@ pub(crate) const READABLE: u32 = libc::EPOLLIN as u32;
 pub(crate) const WRITABLE: u32 = libc::EPOLLOUT as u32;
 /// The peer sends no more.
 pub(crate) const ENDED: u32 = libc::EPOLLRDHUP as u32;
+/// Among what there is to receive is a mark of urgent data, at which each receive stops.
+pub(crate) const URGENT: u32 = libc::EPOLLPRI as u32;
 /// The connection has ended or failed; told unasked.
 pub(crate) const BROKEN: u32 = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
 /// Tell of changes, not of what is.
@@ -69,8 +71,8 @@ impl Epoll {
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Waits until there are events or `timeout` has passed (`None`: as long as it takes), never shorter; returns how many
-    /// there are, to be read with [`Epoll::event`].
+    /// Waits until there are events or `timeout` has passed (`None`: as long as it takes), never shorter; returns how
+    /// many there are, to be read with [`Epoll::event`].
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         let precise = timeout.filter(|timeout| self.is_precise && !timeout.is_zero());
         let count = match precise {

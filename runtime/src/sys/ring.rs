@@ -34,8 +34,8 @@ impl fmt::Display for KernelError {
             }
             KernelError::Refused(why) => write!(
                 f,
-                "io_uring is refused to this process ({why}): allow io_uring_setup, io_uring_enter and io_uring_register \
-                 in the container's seccomp profile (docker: --security-opt seccomp=FILE)"
+                "io_uring is refused to this process ({why}): allow io_uring_setup, io_uring_enter and \
+                 io_uring_register in the container's seccomp profile (docker: --security-opt seccomp=FILE)"
             ),
             KernelError::Missing(why) => write!(
                 f,
@@ -46,7 +46,8 @@ impl fmt::Display for KernelError {
             }
             KernelError::Resources(why) => write!(
                 f,
-                "memory or descriptors for a core cannot be had ({why}): raise `ulimit -n`, and `ulimit -l` on old kernels"
+                "a core cannot be made ({why}): it needs memory and descriptors; raise `ulimit -n`, and `ulimit -l` \
+                 on old kernels"
             ),
         }
     }
@@ -57,8 +58,8 @@ impl std::error::Error for KernelError {}
 /// Makes a ring with `entries` submission entries and eight times as many completion entries: multishot operations
 /// complete many times for one submission.
 pub(crate) fn make(entries: u32) -> Result<Made, KernelError> {
-    // SINGLE_ISSUER came with 6.0, like the receives and accepts that complete many times: a kernel that refuses it would
-    // make a ring, and then refuse those. DEFER_TASKRUN came with 6.1.
+    // SINGLE_ISSUER came with 6.0, like the receives and accepts that complete many times: a kernel that refuses it
+    // would make a ring, and then refuse those. DEFER_TASKRUN came with 6.1.
     let mut last = None;
     for defer in [true, false] {
         let mut builder = IoUring::builder();

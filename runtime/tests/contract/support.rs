@@ -13,7 +13,8 @@ use std::time::Duration;
 /// All that keep the contract.
 pub(crate) const KERNELS: [KernelChoice; 2] = [KernelChoice::Uring, KernelChoice::Epoll];
 
-/// How the cores of the tests are set up: 8 submissions, 64 completions, 8, 4 and 4 buffers, those for datagrams of 2 KiB.
+/// How the cores of the tests are set up: 8 submissions, 64 completions, 8, 4 and 4 buffers, those for datagrams of 2
+/// KiB.
 pub(crate) fn settings(kernel: KernelChoice) -> Settings {
     Settings {
         kernel,

@@ -1,5 +1,5 @@
-//! An operation in flight, and what each kind of them does when it is tried: as much as goes at once, within its share of
-//! a turn, so that a descriptor that is always ready holds nobody up.
+//! An operation in flight, and what each kind of them does when it is tried: as much as goes at once, within its share
+//! of a turn, so that a descriptor that is always ready holds nobody up.
 
 use super::watches::{Direction, NOBODY};
 use super::{Epoll, failure};
@@ -166,8 +166,8 @@ impl Epoll {
         Ok(Next::Again)
     }
 
-    /// `None`: there is nothing. Else bytes, of which there are no more for now if the second is true; or no bytes, at the
-    /// end of the stream.
+    /// `None`: there is nothing. Else bytes, of which there are no more for now if the second is true; or no bytes, at
+    /// the end of the stream.
     fn receive_once(&mut self, fd: RawDescriptor, group: Group) -> io::Result<Option<(Option<Lent>, bool)>> {
         let mut room = 0;
         let receive = |buffer: &mut [u8]| {

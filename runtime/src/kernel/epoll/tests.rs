@@ -96,6 +96,38 @@ fn the_end_that_comes_with_the_last_bytes_is_told_behind_them() {
 }
 
 #[test]
+fn what_follows_urgent_data_is_not_forgotten() {
+    let mut kernel = kernel();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    for (generation, is_watched) in [(1, true), (2, false)] {
+        let token = Token { index: 1, generation };
+        let far = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (near, _) = listener.accept().unwrap();
+        let fd = near.as_raw_fd();
+        let submit = |kernel: &mut Epoll| kernel.submit(token, Op::RecvMulti { fd, group: Group::Head });
+        if is_watched {
+            submit(&mut kernel);
+        }
+        (&far).write_all(b"before").unwrap();
+        socket2::SockRef::from(&far).send_out_of_band(b"!").unwrap();
+        (&far).write_all(b"behind").unwrap();
+        if !is_watched {
+            submit(&mut kernel);
+        }
+        // The receive stops at the mark, although all of it has come.
+        let mut got = Vec::new();
+        while got != b"beforebehind" {
+            let brought = next(&mut kernel);
+            assert!(brought.more && brought.result > 0);
+            got.extend_from_slice(&brought.lent.unwrap());
+        }
+        kernel.submit_detached(Op::Cancel { target: token });
+        assert_eq!(next(&mut kernel).result, -libc::ECANCELED);
+        kernel.forget(fd);
+    }
+}
+
+#[test]
 fn a_stream_that_never_ends_has_its_share_of_a_turn_and_goes_on_in_the_next() {
     let mut kernel = kernel();
     let mut clock = Instant::default();

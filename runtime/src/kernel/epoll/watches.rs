@@ -1,7 +1,7 @@
-//! What is known of each descriptor: whether epoll watches it, which of its directions are known to have nothing, and who
-//! waits for it. It tries nothing itself.
+//! What is known of each descriptor: whether epoll watches it, which of its directions are known to have nothing, and
+//! who waits for it. It tries nothing itself.
 
-use crate::sys::epoll::{BROKEN, ENDED, Epoll, READABLE, WRITABLE};
+use crate::sys::epoll::{BROKEN, ENDED, Epoll, READABLE, URGENT, WRITABLE};
 use std::io;
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -33,15 +33,16 @@ pub(super) enum Direction {
 
 /// Registered for what comes.
 const WATCHED_IN: u8 = 1;
-/// Registered for what can be sent as well. Not from the beginning: most sends never wait, and a fresh registration would
-/// end a wait only to tell that there is room.
+/// Registered for what can be sent as well. Not from the beginning: most sends never wait, and a fresh registration
+/// would end a wait only to tell that there is room.
 const WATCHED_OUT: u8 = 2;
 /// Nothing is there to receive until an event says so.
 const QUIET_IN: u8 = 4;
 /// There is no room to send until an event says so.
 const QUIET_OUT: u8 = 8;
-/// The end of the stream, or an error, has come behind what there is to receive, and no further event will tell.
-const AT_END: u8 = 16;
+/// Something may be behind the bytes that the next receive brings, of which no further event will tell: the end of the
+/// stream, an error, or what follows urgent data.
+const MORE_BEHIND: u8 = 16;
 /// The kernel makes records: see [`Watches::has_records`].
 const RECORDS: u8 = 32;
 
@@ -69,8 +70,8 @@ impl Watches {
     pub(super) fn watch(&mut self, fd: RawFd, direction: Direction) -> io::Result<()> {
         let Watch { marks, .. } = self.get(fd);
         let (wanted, events) = match direction {
-            Direction::In => (WATCHED_IN, READABLE | ENDED),
-            Direction::Out => (WATCHED_IN | WATCHED_OUT, READABLE | ENDED | WRITABLE),
+            Direction::In => (WATCHED_IN, READABLE | ENDED | URGENT),
+            Direction::Out => (WATCHED_IN | WATCHED_OUT, READABLE | ENDED | URGENT | WRITABLE),
         };
         if marks & wanted == wanted {
             return Ok(());
@@ -95,8 +96,8 @@ impl Watches {
         if events & (WRITABLE | BROKEN) != 0 {
             watch.marks &= !QUIET_OUT;
         }
-        if events & (ENDED | BROKEN) != 0 {
-            watch.marks |= AT_END;
+        if events & (ENDED | BROKEN | URGENT) != 0 {
+            watch.marks |= MORE_BEHIND;
         }
     }
 
@@ -110,24 +111,24 @@ impl Watches {
     pub(super) fn found_nothing(&mut self, fd: RawFd, direction: Direction) {
         let watch = self.entry(fd);
         match direction {
-            Direction::In => watch.marks = watch.marks & !AT_END | QUIET_IN,
+            Direction::In => watch.marks = watch.marks & !MORE_BEHIND | QUIET_IN,
             Direction::Out => watch.marks |= QUIET_OUT,
         }
     }
 
-    /// A receive of a stream brought less than it had room for, so nothing is left: the call that would say so is spared.
-    /// Not where the end may be what is left, and not where each receive brings one record. Whether it is so.
+    /// A receive of a stream brought less than it had room for, so nothing is left: the call that would say so is
+    /// spared. Not where something may be behind it, and not where each receive brings one record. Whether it is so.
     pub(super) fn found_less(&mut self, fd: RawFd) -> bool {
         let watch = self.entry(fd);
-        let is_all = watch.marks & (AT_END | RECORDS) == 0;
+        let is_all = watch.marks & (MORE_BEHIND | RECORDS) == 0;
         if is_all {
             watch.marks |= QUIET_IN;
         }
         is_all
     }
 
-    /// A send took less than was to go, so there is no room: the call that would say so is spared. Not where what is sent
-    /// becomes records, which are full for reasons of their own. Whether it is so.
+    /// A send took less than was to go, so there is no room: the call that would say so is spared. Not where what is
+    /// sent becomes records, which are full for reasons of their own. Whether it is so.
     pub(super) fn found_full(&mut self, fd: RawFd) -> bool {
         let watch = self.entry(fd);
         let is_full = watch.marks & RECORDS == 0;
