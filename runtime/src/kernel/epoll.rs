@@ -47,6 +47,10 @@ pub(crate) struct Epoll {
     batch: VecDeque<Completion>,
     /// The last turn has asked for events; the next need not.
     has_looked: bool,
+    /// The batch tells of others, not just of what we have sent. What has happened before that must be told with it
+    /// (that a kept connection has ended, when a request comes that would be sent there), so events have to be asked
+    /// for.
+    has_news: bool,
     enters: u64,
 }
 
@@ -70,6 +74,7 @@ impl Epoll {
             retry_at: Instant::default(),
             batch: VecDeque::new(),
             has_looked: false,
+            has_news: false,
             enters: 0,
         })
     }
@@ -121,13 +126,13 @@ impl Epoll {
             self.resume(token);
         }
         let must_not_wait = fed || !self.batch.is_empty() || !self.again.is_empty();
-        // What has completed goes first, and the call is spared; but not twice in a row, or those who only want to be
-        // told would wait for those who are busy.
-        if !self.batch.is_empty() && self.has_looked {
+        // Sends that have completed go first, and the call is spared; but not twice in a row, or those who only want to
+        // be told would wait for those who are busy.
+        if !self.batch.is_empty() && self.has_looked && !self.has_news {
             self.has_looked = false;
             return;
         }
-        self.has_looked = true;
+        (self.has_looked, self.has_news) = (true, false);
         let timeout = if must_not_wait {
             Some(Duration::ZERO)
         } else {
@@ -287,11 +292,13 @@ impl Epoll {
 
     /// An operation has brought something, and goes on.
     fn bring(&mut self, token: Token, result: i32, lent: Option<Lent>) {
+        self.has_news = true;
         self.batch.push_back(Completion { token, result, lent, more: true, held: Held::Nothing });
     }
 
     fn end(&mut self, operation: Operation, result: i32, lent: Option<Lent>) {
         self.in_flight -= 1;
+        self.has_news |= !operation.is_send();
         let token = operation.token;
         let (result, held) = operation.into_end(result);
         self.batch.push_back(Completion { token, result, lent, more: false, held });

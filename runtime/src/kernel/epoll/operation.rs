@@ -80,10 +80,13 @@ impl Operation {
 
     /// The result and the memory of one that ends so.
     pub(super) fn into_end(self, result: i32) -> (i32, Held) {
-        let is_send = matches!(self.op, Op::Send { .. } | Op::SendGather { .. });
         // What went before it failed, or was cancelled, has gone.
-        let result = if is_send && self.done > 0 { self.done as i32 } else { result };
+        let result = if self.is_send() && self.done > 0 { self.done as i32 } else { result };
         (result, held(self.op))
+    }
+
+    pub(super) fn is_send(&self) -> bool {
+        matches!(self.op, Op::Send { .. } | Op::SendGather { .. })
     }
 
     fn direction(&self) -> Direction {

@@ -307,7 +307,7 @@ fn a_wake_ends_the_wait_again_and_again() {
 }
 
 #[test]
-fn what_has_completed_spares_one_look_at_events_and_no_more() {
+fn what_was_sent_spares_one_look_at_events_and_no_more() {
     let mut kernel = kernel();
     let (near, _far) = non_blocking_pair();
     let mut clock = Instant::default();
