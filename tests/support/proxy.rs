@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ringferry");
 
-/// Every proxy of the tests runs on the kernel that this variable names, if it is set: `RINGFERRY_TEST_KERNEL=epoll`.
+/// Every proxy of the tests that is told none runs on the kernel that this variable names, if it is set:
+/// `RINGFERRY_TEST_KERNEL=epoll`.
 const KERNEL: &str = "RINGFERRY_TEST_KERNEL";
 
 /// A running proxy; it is killed when the value is dropped. Its log is printed if the test fails.
@@ -87,7 +88,8 @@ impl Proxy {
     pub(crate) fn of_verb_in(config: &str, args: &[&str], environment: &[(&str, &str)]) -> Proxy {
         let dir = TempDir::new();
         std::fs::write(dir.path().join("ringferry.toml"), complete(config)).unwrap();
-        let kernel = std::env::var(KERNEL).ok().filter(|_| !args.contains(&"--kernel"));
+        let is_told = args.contains(&"--kernel") || config.contains("kernel = \"");
+        let kernel = std::env::var(KERNEL).ok().filter(|_| !is_told);
         let mut child = Command::new(PROGRAM)
             .args(args)
             .args(kernel.iter().flat_map(|kernel| ["--kernel", kernel]))
