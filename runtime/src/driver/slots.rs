@@ -210,6 +210,14 @@ impl Slots {
         })
     }
 
+    /// Whether a multishot operation has ended and all that it brought has been read.
+    pub(crate) fn is_over(&self, token: Token) -> bool {
+        self.slots.get(token.index as usize).is_some_and(|slot| match &slot.state {
+            State::Stream(stream) => stream.ended && stream.queue.is_empty(),
+            State::Waiting(_) | State::Done(_) | State::Orphan => false,
+        })
+    }
+
     /// Ready when an operation has failed for good. Takes nothing out.
     pub(crate) fn poll_failed(&mut self, token: Token, cx: &mut Context<'_>) -> Poll<()> {
         // Our own cancel, a want of buffers, and what the peer says between its bytes, which is read when the bytes are.
