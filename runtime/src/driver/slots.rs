@@ -115,6 +115,10 @@ const DATAGRAM_QUEUE_MAX: usize = 64;
 /// held when the accept was armed comes all the same; that is the named maximum.)
 const ACCEPT_QUEUE_MAX: usize = 64;
 
+/// What a kernel may bring of one operation before it hears that it is to end: a whole backlog.
+#[cfg(feature = "sim")]
+const BROUGHT_AT_ONCE_MAX: usize = crate::sys::listener::BACKLOG as usize;
+
 impl Slots {
     /// A slot for an operation about to be submitted.
     pub(crate) fn open(&mut self, kind: Kind, descriptor: Rc<Descriptor>) -> Token {
@@ -160,6 +164,10 @@ impl Slots {
                 waker.map_or(After::Nothing, After::Wake)
             }
             State::Orphan => {
+                #[cfg(feature = "sim")]
+                if result == -libc::ECANCELED && crate::sim::Plant::CancelLost.is_sown() {
+                    return After::Nothing;
+                }
                 if !more {
                     self.slots.remove(index);
                 }
@@ -258,6 +266,32 @@ impl Slots {
         self.slots.len()
     }
 
+    /// Operations that have not ended, as far as is known here. What has piled up must not exceed what its name says.
+    #[cfg(feature = "sim")]
+    pub(crate) fn running(&self) -> Vec<Token> {
+        let mut running = Vec::new();
+        for (index, slot) in &self.slots {
+            let has_ended = match &slot.state {
+                State::Waiting(_) | State::Orphan => false,
+                State::Done(_) => true,
+                State::Stream(stream) => {
+                    let brought_max = slot.kind.queue_max() + BROUGHT_AT_ONCE_MAX;
+                    assert!(
+                        stream.queue.len() <= brought_max,
+                        "{} unread results of {:?}",
+                        stream.queue.len(),
+                        slot.kind
+                    );
+                    stream.ended
+                }
+            };
+            if !has_ended {
+                running.push(Token { index: index as u32, generation: slot.generation });
+            }
+        }
+        running
+    }
+
     fn slot(&mut self, token: Token) -> &mut Slot {
         let slot = &mut self.slots[token.index as usize];
         assert_eq!(slot.generation, token.generation);
@@ -268,6 +302,10 @@ impl Slots {
 /// The orphan rule: what a completion leaves behind when nobody waits for it. Received buffers and held memory go back
 /// by being dropped; a descriptor has to be closed.
 fn orphaned(kind: Kind, result: i32) -> After {
+    #[cfg(feature = "sim")]
+    if crate::sim::Plant::LeakedAccept.is_sown() {
+        return After::Nothing;
+    }
     if kind == Kind::Accept && result >= 0 { After::Close(result) } else { After::Nothing }
 }
 
