@@ -1,6 +1,6 @@
 //! Several cores: in one thread by turns, in several threads, and what passes between them.
 
-use super::support::{core, ends, listener, on_core, soon};
+use super::support::{core, ends, listener, on_system, soon};
 use ringferry_runtime::mailbox::{self, Mailbox, Sender};
 use ringferry_runtime::net::{Mode, Stream};
 use ringferry_runtime::{Core, Group, Handle, Socket};
@@ -73,7 +73,7 @@ fn an_accepted_connection_is_handed_over_to_another_core() {
         })
         .expect("no panic");
     });
-    on_core(|handle| async move {
+    on_system(|handle| async move {
         let (mut listener, address) = listener(&handle);
         let accept = handle.spawn_joinable(async move {
             for _ in 0..3 {
@@ -121,7 +121,7 @@ fn the_last_words_of_a_core_reach_a_sleeping_one() {
     let (ready, is_ready) = mpsc::channel();
     let (sender, mut mailbox) = mailbox::channel(4);
     let sleeper = std::thread::spawn(move || {
-        on_core(|handle| async move {
+        on_system(|handle| async move {
             ready.send(()).unwrap();
             assert_eq!(soon(&handle, mailbox.recv()).await, Some("last words"));
             assert_eq!(soon(&handle, mailbox.recv()).await, None);
@@ -129,7 +129,7 @@ fn the_last_words_of_a_core_reach_a_sleeping_one() {
     });
     is_ready.recv().unwrap();
     // The main future ends in the poll that sends, and its sender is dropped with the core.
-    on_core(|handle| async move {
+    on_system(|handle| async move {
         let second = sender.clone();
         handle.spawn(async move {
             std::future::pending::<()>().await;
@@ -142,7 +142,7 @@ fn the_last_words_of_a_core_reach_a_sleeping_one() {
 
 #[test]
 fn a_core_that_is_dropped_between_turns_ends_like_one_that_ran() {
-    on_core(|handle| async move {
+    on_system(|handle| async move {
         let (mut listener, address) = listener(&handle);
         let mut other = core();
         let there = other.handle();
