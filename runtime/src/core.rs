@@ -1,6 +1,8 @@
 //! A core: one ring, its tasks, timers and buffers, and the turn that joins them.
 
 mod handle;
+#[cfg(feature = "sim")]
+mod simulated;
 
 use crate::buf::{GroupSettings, Pool};
 use crate::driver::{After, Slots, Stats};
@@ -50,6 +52,29 @@ impl Default for Settings {
             datagram_buffer_bytes: 68 * 1024,
             // Twice what the kernel brings of one socket at a time.
             datagram_buffers: 64,
+        }
+    }
+}
+
+impl Settings {
+    fn kernel_settings(&self) -> KernelSettings {
+        KernelSettings {
+            submissions: self.submissions,
+            head: GroupSettings {
+                bytes: self.head_buffer_bytes,
+                count: self.head_buffers,
+                published: HEAD_BUFFERS_PUBLISHED.min(self.head_buffers),
+            },
+            body: GroupSettings {
+                bytes: self.body_buffer_bytes,
+                count: self.body_buffers,
+                published: BODY_BUFFERS_PUBLISHED.min(self.body_buffers),
+            },
+            datagram: GroupSettings {
+                bytes: self.datagram_buffer_bytes,
+                count: self.datagram_buffers,
+                published: DATAGRAM_BUFFERS_PUBLISHED.min(self.datagram_buffers),
+            },
         }
     }
 }
@@ -117,28 +142,13 @@ impl Core {
         let remote = Arc::new(Remote::new().map_err(KernelError::Resources)?);
         let registered = task::register(remote.clone())
             .ok_or_else(|| KernelError::Resources(io::Error::other("too many cores in one process")))?;
-        let (kernel, refused) = Kernel::new(
-            settings.kernel,
-            &KernelSettings {
-                submissions: settings.submissions,
-                head: GroupSettings {
-                    bytes: settings.head_buffer_bytes,
-                    count: settings.head_buffers,
-                    published: HEAD_BUFFERS_PUBLISHED.min(settings.head_buffers),
-                },
-                body: GroupSettings {
-                    bytes: settings.body_buffer_bytes,
-                    count: settings.body_buffers,
-                    published: BODY_BUFFERS_PUBLISHED.min(settings.body_buffers),
-                },
-                datagram: GroupSettings {
-                    bytes: settings.datagram_buffer_bytes,
-                    count: settings.datagram_buffers,
-                    published: DATAGRAM_BUFFERS_PUBLISHED.min(settings.datagram_buffers),
-                },
-            },
-            remote.clone(),
-        )?;
+        let (kernel, refused) = Kernel::new(settings.kernel, &settings.kernel_settings(), remote.clone())?;
+        let mut core = Core::with(kernel, remote, registered);
+        core.refused = refused;
+        Ok(core)
+    }
+
+    fn with(kernel: Kernel, remote: Arc<Remote>, registered: Registered) -> Core {
         let now = kernel.now();
         let inner = Inner {
             kernel: RefCell::new(kernel),
@@ -154,7 +164,8 @@ impl Core {
             stats: RefCell::default(),
             on_panic: RefCell::default(),
         };
-        Ok(Core { inner: Rc::new(inner), remote, woken: Woken::default(), refused, _registered: registered })
+        let inner = Rc::new(inner);
+        Core { inner, remote, woken: Woken::default(), refused: None, _registered: registered }
     }
 
     /// What performs the operations.

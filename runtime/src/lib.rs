@@ -17,6 +17,8 @@ mod kernel;
 pub mod mailbox;
 pub mod net;
 mod op;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod sys;
 mod task;
 pub mod time;

@@ -99,6 +99,12 @@ impl Gather {
         &self.message
     }
 
+    /// The bytes that are sent, chunk by chunk.
+    #[cfg(feature = "sim")]
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        self.chunks.iter().flatten().map(|chunk| &chunk[..])
+    }
+
     /// Forgets the first `count` bytes.
     pub(crate) fn advance(&mut self, mut count: usize) {
         for chunk in self.chunks.iter_mut().flatten() {

@@ -232,6 +232,8 @@ impl BufferRing {
 
     /// A lent buffer is back.
     pub(super) fn give_back(&self, id: u16) {
+        #[cfg(feature = "sim")]
+        assert!(!self.free.borrow().contains(&id), "buffer {id} is given back twice");
         self.free.borrow_mut().push(id);
     }
 

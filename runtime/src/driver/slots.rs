@@ -115,6 +115,10 @@ const DATAGRAM_QUEUE_MAX: usize = 64;
 /// held when the accept was armed comes all the same; that is the named maximum.)
 const ACCEPT_QUEUE_MAX: usize = 64;
 
+/// What a kernel may bring of one operation before it hears that it is to end: a whole backlog.
+#[cfg(feature = "sim")]
+const BROUGHT_AT_ONCE_MAX: usize = crate::sys::listener::BACKLOG as usize;
+
 impl Slots {
     /// A slot for an operation about to be submitted.
     pub(crate) fn open(&mut self, kind: Kind, descriptor: Rc<Descriptor>) -> Token {
@@ -160,6 +164,10 @@ impl Slots {
                 waker.map_or(After::Nothing, After::Wake)
             }
             State::Orphan => {
+                #[cfg(feature = "sim")]
+                if result == -libc::ECANCELED && crate::sim::Plant::CancelLost.is_sown() {
+                    return After::Nothing;
+                }
                 if !more {
                     self.slots.remove(index);
                 }
@@ -210,6 +218,14 @@ impl Slots {
         })
     }
 
+    /// Whether a multishot operation has ended and all that it brought has been read.
+    pub(crate) fn is_over(&self, token: Token) -> bool {
+        self.slots.get(token.index as usize).is_some_and(|slot| match &slot.state {
+            State::Stream(stream) => stream.ended && stream.queue.is_empty(),
+            State::Waiting(_) | State::Done(_) | State::Orphan => false,
+        })
+    }
+
     /// Ready when an operation has failed for good. Takes nothing out.
     pub(crate) fn poll_failed(&mut self, token: Token, cx: &mut Context<'_>) -> Poll<()> {
         // Our own cancel, a want of buffers, and what the peer says between its bytes, which is read when the bytes are.
@@ -250,6 +266,32 @@ impl Slots {
         self.slots.len()
     }
 
+    /// Operations that have not ended, as far as is known here. What has piled up must not exceed what its name says.
+    #[cfg(feature = "sim")]
+    pub(crate) fn running(&self) -> Vec<Token> {
+        let mut running = Vec::new();
+        for (index, slot) in &self.slots {
+            let has_ended = match &slot.state {
+                State::Waiting(_) | State::Orphan => false,
+                State::Done(_) => true,
+                State::Stream(stream) => {
+                    let brought_max = slot.kind.queue_max() + BROUGHT_AT_ONCE_MAX;
+                    assert!(
+                        stream.queue.len() <= brought_max,
+                        "{} unread results of {:?}",
+                        stream.queue.len(),
+                        slot.kind
+                    );
+                    stream.ended
+                }
+            };
+            if !has_ended {
+                running.push(Token { index: index as u32, generation: slot.generation });
+            }
+        }
+        running
+    }
+
     fn slot(&mut self, token: Token) -> &mut Slot {
         let slot = &mut self.slots[token.index as usize];
         assert_eq!(slot.generation, token.generation);
@@ -260,6 +302,10 @@ impl Slots {
 /// The orphan rule: what a completion leaves behind when nobody waits for it. Received buffers and held memory go back
 /// by being dropped; a descriptor has to be closed.
 fn orphaned(kind: Kind, result: i32) -> After {
+    #[cfg(feature = "sim")]
+    if crate::sim::Plant::LeakedAccept.is_sown() {
+        return After::Nothing;
+    }
     if kind == Kind::Accept && result >= 0 { After::Close(result) } else { After::Nothing }
 }
 

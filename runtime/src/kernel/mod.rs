@@ -6,6 +6,8 @@
 #![allow(unsafe_code)]
 
 mod epoll;
+#[cfg(feature = "sim")]
+mod sim;
 mod uring;
 
 pub use crate::sys::message::LocalAddress;
@@ -113,10 +115,13 @@ pub(crate) struct KernelSettings {
     pub(crate) datagram: GroupSettings,
 }
 
-/// The kernels. A simulation has its place here.
+/// The kernels.
 pub(crate) enum Kernel {
     Uring(Box<uring::Uring>),
     Epoll(Box<epoll::Epoll>),
+    /// Plain data; see [`sim`](crate::sim).
+    #[cfg(feature = "sim")]
+    Sim(Box<sim::Sim>),
 }
 
 /// Which kernel a core is to have.
@@ -138,6 +143,9 @@ pub enum KernelKind {
     Uring,
     /// Readiness by epoll, and a call for each operation.
     Epoll,
+    /// Plain data.
+    #[cfg(feature = "sim")]
+    Simulated,
 }
 
 impl KernelKind {
@@ -146,6 +154,8 @@ impl KernelKind {
         match self {
             KernelKind::Uring => "io_uring",
             KernelKind::Epoll => "epoll",
+            #[cfg(feature = "sim")]
+            KernelKind::Simulated => "simulated",
         }
     }
 }
@@ -156,6 +166,18 @@ macro_rules! each {
         match $self {
             Kernel::Uring($kernel) => $does,
             Kernel::Epoll($kernel) => $does,
+            #[cfg(feature = "sim")]
+            Kernel::Sim($kernel) => $does,
+        }
+    };
+}
+
+/// Returns what a simulated kernel says to a synchronous call. All others are one system, and ask it.
+macro_rules! simulated {
+    ($self:expr, $kernel:ident => $does:expr) => {
+        #[cfg(feature = "sim")]
+        if let Kernel::Sim($kernel) = $self {
+            return $does;
         }
     };
 }
@@ -183,6 +205,29 @@ impl Kernel {
         match self {
             Kernel::Uring(_) => KernelKind::Uring,
             Kernel::Epoll(_) => KernelKind::Epoll,
+            #[cfg(feature = "sim")]
+            Kernel::Sim(_) => KernelKind::Simulated,
+        }
+    }
+
+    /// A kernel of a simulated world.
+    #[cfg(feature = "sim")]
+    pub(crate) fn simulated(
+        settings: &KernelSettings,
+        world: &crate::sim::World,
+        role: crate::sim::Role,
+        remote: Arc<Remote>,
+    ) -> Result<Kernel, KernelError> {
+        let sim = sim::Sim::new(settings, world, role, remote).map_err(KernelError::Resources)?;
+        Ok(Kernel::Sim(Box::new(sim)))
+    }
+
+    /// Itself, if it is simulated.
+    #[cfg(feature = "sim")]
+    pub(crate) fn as_simulated(&self) -> Option<&sim::Sim> {
+        match self {
+            Kernel::Sim(sim) => Some(sim),
+            _ => None,
         }
     }
 
@@ -237,6 +282,8 @@ impl Kernel {
         match self {
             Kernel::Uring(_) => uring::held(op),
             Kernel::Epoll(_) => epoll::held(op),
+            #[cfg(feature = "sim")]
+            Kernel::Sim(_) => sim::held(op),
         }
     }
 
@@ -258,15 +305,18 @@ impl Kernel {
     // The synchronous calls. They never wait.
 
     pub(crate) fn socket_tcp(&mut self, to: &SocketAddr) -> io::Result<RawDescriptor> {
+        simulated!(self, sim => sim.socket());
         socket::tcp(to)
     }
 
     pub(crate) fn socket_unix(&mut self) -> io::Result<RawDescriptor> {
+        simulated!(self, sim => sim.socket());
         socket::unix()
     }
 
     /// A UDP socket that is connected to `to`.
     pub(crate) fn socket_udp(&mut self, to: &SocketAddr) -> io::Result<RawDescriptor> {
+        simulated!(self, sim => sim.socket_udp(*to));
         datagram::connect(to)
     }
 
@@ -278,10 +328,12 @@ impl Kernel {
         to: Option<SocketAddr>,
         from: Option<LocalAddress>,
     ) -> io::Result<usize> {
+        simulated!(self, sim => sim.send_datagrams(fd, datagrams, to, from));
         datagram::send(fd, datagrams, to, from)
     }
 
     pub(crate) fn stop_receiving(&mut self, fd: RawDescriptor) -> io::Result<()> {
+        simulated!(self, sim => sim.stop_receiving(fd));
         datagram::stop_receiving(fd)
     }
 
@@ -298,66 +350,81 @@ impl Kernel {
     /// The core gives up a descriptor that it alone has.
     pub(crate) fn release(&mut self, fd: RawDescriptor) -> Socket {
         self.forget(fd);
+        simulated!(self, sim => sim.release(fd));
         Socket::own(fd)
     }
 
     /// A connection that waits to be accepted; an error if there is none.
     pub(crate) fn accept(&mut self, fd: RawDescriptor) -> io::Result<RawDescriptor> {
+        simulated!(self, sim => sim.accept(fd));
         socket::accept(fd)
     }
 
     pub(crate) fn stop_listening(&mut self, fd: RawDescriptor) {
+        simulated!(self, sim => sim.world().stop_listening(fd));
         socket::stop_listening(fd);
     }
 
     pub(crate) fn peer(&self, fd: RawDescriptor) -> Option<SocketAddr> {
+        simulated!(self, sim => sim.world().peer(fd));
         socket::peer(fd)
     }
 
     pub(crate) fn local(&self, fd: RawDescriptor) -> Option<SocketAddr> {
+        simulated!(self, sim => sim.world().local(fd));
         socket::local(fd)
     }
 
     pub(crate) fn acknowledged(&self, fd: RawDescriptor) -> Option<u64> {
+        simulated!(self, sim => sim.world().acknowledged(fd));
         socket::acknowledged(fd)
     }
 
     pub(crate) fn pipe(&mut self) -> io::Result<PipeEnds> {
+        simulated!(self, sim => sim.pipe());
         pipe::pipe()
     }
 
     /// Makes a pipe as large as pipes get, or leaves it as it was.
     pub(crate) fn widen_pipe(&mut self, ends: &mut PipeEnds) {
+        simulated!(self, sim => ends.widen_in(sim.world()));
         ends.widen();
     }
 
     /// Moves up to `len` bytes, and no more than it takes, from a socket into a pipe: 0 at the end of the stream.
     pub(crate) fn fill_pipe(&mut self, ends: &PipeEnds, from: RawDescriptor, len: usize) -> io::Result<usize> {
+        simulated!(self, sim => sim.fill_pipe(ends, from, len));
         ends.fill(from, len)
     }
 
     /// Moves up to `len` bytes from a pipe into a socket.
     pub(crate) fn empty_pipe(&mut self, ends: &PipeEnds, to: RawDescriptor, len: usize) -> io::Result<usize> {
+        simulated!(self, sim => sim.empty_pipe(ends, to, len));
         ends.empty(to, len)
     }
 
     pub(crate) fn shutdown(&mut self, fd: RawDescriptor, how: Shutdown) -> io::Result<()> {
+        simulated!(self, sim => sim.shutdown(fd, how));
         socket::shutdown(fd, how)
     }
 
     pub(crate) fn endure(&mut self, fd: RawDescriptor) {
+        simulated!(self, sim => sim.endure(fd));
         socket::endure(fd);
     }
 
     pub(crate) fn store_more(&mut self, fd: RawDescriptor, more: bool) {
+        simulated!(self, sim => sim.world().store_more(fd, more));
         socket::store_more(fd, more);
     }
 
     pub(crate) fn reset_on_close(&mut self, fd: RawDescriptor, reset: bool) {
+        simulated!(self, sim => sim.world().resets_on_close(fd, reset));
         socket::reset_on_close(fd, reset);
     }
 
     pub(crate) fn attach_records(&mut self, fd: RawDescriptor) -> io::Result<()> {
+        simulated!(self, _kernel => sim::no_records());
         ktls::attach(fd)
     }
 
@@ -370,19 +437,23 @@ impl Kernel {
         if let Kernel::Epoll(epoll) = self {
             epoll.has_records(fd);
         }
+        simulated!(self, _kernel => sim::no_records());
         ktls::set_keys(fd, send, receive)
     }
 
     pub(crate) fn control_record(&mut self, fd: RawDescriptor) -> io::Result<ControlRecord> {
+        simulated!(self, _kernel => sim::no_records());
         ktls::control_record(fd)
     }
 
     pub(crate) fn send_control(&mut self, fd: RawDescriptor, kind: u8, bytes: &[u8]) -> io::Result<()> {
+        simulated!(self, _kernel => sim::no_records());
         ktls::send_control(fd, kind, bytes)
     }
 
     pub(crate) fn close(&mut self, fd: RawDescriptor) {
         self.forget(fd);
+        simulated!(self, sim => sim.close(fd));
         drop(Socket::own(fd));
     }
 
@@ -394,14 +465,17 @@ impl Kernel {
     }
 
     pub(crate) fn now(&self) -> Instant {
+        simulated!(self, sim => sim.world().now());
         clock::monotonic()
     }
 
     pub(crate) fn wall(&self) -> Duration {
+        simulated!(self, sim => sim.world().wall());
         clock::wall()
     }
 
     pub(crate) fn random(&mut self) -> u64 {
+        simulated!(self, sim => sim.world().random());
         clock::random_u64()
     }
 }

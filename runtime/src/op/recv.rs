@@ -64,6 +64,14 @@ impl Receiver {
 
     /// Starts receiving without waiting for it.
     pub fn arm(&mut self) {
+        // A stream that the kernel has ended by itself, and of which all has been read, would never tell of anything.
+        if self.running.as_ref().is_some_and(|(_, running)| running.is_over()) {
+            self.running = None;
+        }
+        self.arm_if_idle();
+    }
+
+    fn arm_if_idle(&mut self) {
         if self.running.is_none() {
             self.leave_queue();
             let fd = self.descriptor.raw();
@@ -118,7 +126,7 @@ impl Receiver {
             {
                 return Poll::Pending;
             }
-            self.arm();
+            self.arm_if_idle();
             let Some((mode, running)) = &mut self.running else { unreachable!("just armed") };
             let mode = *mode;
             let brought = ready!(poll_next(mode, running, cx));

@@ -53,6 +53,11 @@ impl Running {
         self.token.is_none_or(|token| self.descriptor.handle().slots().is_ready(token))
     }
 
+    /// Whether it has ended, and all that it brought has been read.
+    pub(super) fn is_over(&self) -> bool {
+        self.token.is_none_or(|token| self.descriptor.handle().slots().is_over(token))
+    }
+
     /// Ready when it has failed other than by our doing or for want of buffers; nothing is taken out.
     pub(super) fn poll_failed(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.token.map_or(Poll::Pending, |token| self.descriptor.handle().slots().poll_failed(token, cx))

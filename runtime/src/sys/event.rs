@@ -8,7 +8,8 @@ use std::sync::{Mutex, OnceLock};
 
 /// What other threads may touch of a core. Shared by the core, its wakers and its mailboxes.
 pub(crate) struct Remote {
-    eventfd: OwnedFd,
+    /// None of a simulated core, which nobody but its own thread wakes.
+    eventfd: Option<OwnedFd>,
     /// A duplicate, so that the number means this ring as long as anybody may send to it.
     ring: OnceLock<OwnedFd>,
     sleeping: AtomicBool,
@@ -32,18 +33,28 @@ impl Remote {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(Remote {
-            // SAFETY: `fd` was just made by eventfd and nobody else has it.
-            eventfd: unsafe { OwnedFd::from_raw_fd(fd) },
+        // SAFETY: `fd` was just made by eventfd and nobody else has it.
+        Ok(Remote::by(Some(unsafe { OwnedFd::from_raw_fd(fd) })))
+    }
+
+    /// What no descriptor wakes: it is turned whether it was woken or not.
+    #[cfg(feature = "sim")]
+    pub(crate) fn simulated() -> Remote {
+        Remote::by(None)
+    }
+
+    fn by(eventfd: Option<OwnedFd>) -> Remote {
+        Remote {
+            eventfd,
             ring: OnceLock::new(),
             sleeping: AtomicBool::new(false),
             pending: AtomicBool::new(false),
             woken: Mutex::default(),
-        })
+        }
     }
 
     pub(crate) fn eventfd(&self) -> RawFd {
-        self.eventfd.as_raw_fd()
+        self.eventfd.as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
 
     /// The core's ring takes messages.
@@ -77,10 +88,19 @@ impl Remote {
 
     /// Ends the core's wait through its eventfd.
     pub(crate) fn kick(&self) {
+        if self.eventfd.is_none() {
+            return;
+        }
         let one = 1u64.to_ne_bytes();
         // SAFETY: the pointer and length describe `one`, which outlives the call. A full counter (EAGAIN) has
         // already woken the reader, so the result does not matter.
         unsafe { libc::write(self.eventfd(), one.as_ptr().cast(), one.len()) };
+    }
+
+    /// Whether somebody has woken it since it last looked.
+    #[cfg(feature = "sim")]
+    pub(crate) fn is_woken(&self) -> bool {
+        self.pending.load(Ordering::SeqCst)
     }
 
     /// Takes what was woken. The cheap test first: it is asked once a turn.

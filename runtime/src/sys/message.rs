@@ -113,6 +113,47 @@ pub(crate) fn received(buffer: &[u8]) -> Option<Received> {
     Some(received)
 }
 
+/// Fills `buffer` as a receive does, the other way round from [`received`]; returns how many bytes it takes.
+#[cfg(feature = "sim")]
+pub(crate) fn fill(buffer: &mut [u8], peer: SocketAddr, local: Option<LocalAddress>, payload: &[u8]) -> usize {
+    let mut name = [0; NAME_BYTES];
+    name[2..4].copy_from_slice(&peer.port().to_be_bytes());
+    let (family, name_len) = match peer {
+        SocketAddr::V4(peer) => {
+            name[4..8].copy_from_slice(&peer.ip().octets());
+            (libc::AF_INET, 16)
+        }
+        SocketAddr::V6(peer) => {
+            name[8..24].copy_from_slice(&peer.ip().octets());
+            name[24..28].copy_from_slice(&peer.scope_id().to_ne_bytes());
+            (libc::AF_INET6, 28)
+        }
+    };
+    name[..2].copy_from_slice(&(family as u16).to_ne_bytes());
+    let mut control = Control::from(None);
+    match local.map(|local| (local.ip, local.interface.to_ne_bytes())) {
+        Some((IpAddr::V4(ip), interface)) => {
+            let info = [interface, ip.octets(), ip.octets()].concat();
+            control.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &info);
+        }
+        Some((IpAddr::V6(ip), interface)) => {
+            control.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &[&ip.octets()[..], &interface].concat());
+        }
+        None => {}
+    }
+    let payload_at = 16 + NAME_BYTES + CONTROL_BYTES;
+    let taken = payload.len().min(buffer.len() - payload_at);
+    let flags = if taken < payload.len() { libc::MSG_TRUNC } else { 0 };
+    let heads = [name_len, control.len as u32, payload.len() as u32, flags as u32];
+    for (place, head) in buffer.chunks_exact_mut(4).zip(heads) {
+        place.copy_from_slice(&head.to_ne_bytes());
+    }
+    buffer[16..16 + NAME_BYTES].copy_from_slice(&name);
+    buffer[16 + NAME_BYTES..payload_at].copy_from_slice(&control.bytes);
+    buffer[payload_at..payload_at + taken].copy_from_slice(&payload[..taken]);
+    payload_at + taken
+}
+
 /// The control messages of a send.
 #[derive(Clone)]
 pub(super) struct Control {

@@ -27,7 +27,7 @@ pub(crate) fn check(result: i32) -> io::Result<u32> {
 
 /// Lets the allocator give free memory back to the system. A burst leaves it in pieces that it keeps otherwise.
 pub(crate) fn release_heap() {
-    #[cfg(target_env = "gnu")]
+    #[cfg(all(target_env = "gnu", not(miri)))]
     // SAFETY: malloc_trim may be called at any time on any thread; it takes the allocator's own locks.
     unsafe {
         libc::malloc_trim(0);

@@ -6,34 +6,59 @@ use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 /// An open socket, of whichever kernel; closed when it is dropped. Unlike all that lives on a core it may change threads.
 #[derive(Debug)]
-pub struct Socket(OwnedFd);
+pub struct Socket(Of);
+
+/// Which kernel has it.
+#[derive(Debug)]
+enum Of {
+    System(OwnedFd),
+    #[cfg(feature = "sim")]
+    World(crate::sim::Owned),
+}
 
 impl Socket {
     /// Takes over what the kernel has just made, or what its one owner gives up.
     pub(crate) fn own(raw: RawFd) -> Socket {
-        Socket(own(raw))
+        Socket(Of::System(own(raw)))
     }
 
     /// What operations name it by, as long as it lives.
-    #[allow(dead_code, reason = "tests of kernels hold sockets so; operations hold descriptors")]
     pub(crate) fn raw(&self) -> RawFd {
-        self.0.as_raw_fd()
+        match &self.0 {
+            Of::System(fd) => fd.as_raw_fd(),
+            #[cfg(feature = "sim")]
+            Of::World(owned) => owned.number(),
+        }
     }
 
     /// The same socket, to be closed by the caller.
     pub(crate) fn into_raw(self) -> RawFd {
-        self.0.into_raw_fd()
+        match self.0 {
+            Of::System(fd) => fd.into_raw_fd(),
+            #[cfg(feature = "sim")]
+            Of::World(owned) => owned.into_number(),
+        }
     }
 
     /// A descriptor of its own for the same socket.
     pub(crate) fn duplicate(&self) -> io::Result<RawFd> {
-        duplicate(self.0.as_fd())
+        match &self.0 {
+            Of::System(fd) => duplicate(fd.as_fd()),
+            #[cfg(feature = "sim")]
+            Of::World(owned) => Ok(owned.duplicate()),
+        }
+    }
+
+    /// A descriptor of a simulated world.
+    #[cfg(feature = "sim")]
+    pub(crate) fn simulated(world: crate::sim::World, number: RawFd) -> Socket {
+        Socket(Of::World(crate::sim::Owned::new(world, number)))
     }
 }
 
 /// The descriptor must be non-blocking.
 impl From<OwnedFd> for Socket {
     fn from(fd: OwnedFd) -> Socket {
-        Socket(fd)
+        Socket(Of::System(fd))
     }
 }

@@ -6,10 +6,19 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// Both ends of a pipe, non-blocking.
 pub(crate) struct PipeEnds {
-    read: OwnedFd,
-    write: OwnedFd,
+    of: Of,
     /// Bytes that it takes, as the kernel gave them.
     capacity: usize,
+}
+
+/// Which kernel has it.
+enum Of {
+    System {
+        read: OwnedFd,
+        write: OwnedFd,
+    },
+    #[cfg(feature = "sim")]
+    World(crate::sim::Owned),
 }
 
 /// What is asked for. An unprivileged user gets some hundred of this size, then smaller ones.
@@ -25,7 +34,7 @@ pub(crate) fn pipe() -> io::Result<PipeEnds> {
         return Err(io::Error::last_os_error());
     }
     let (read, write) = (own(ends[0]), own(ends[1]));
-    let mut ends = PipeEnds { read, write, capacity: 0 };
+    let mut ends = PipeEnds { of: Of::System { read, write }, capacity: 0 };
     ends.resize(CAPACITY);
     Ok(ends)
 }
@@ -42,23 +51,54 @@ impl PipeEnds {
     }
 
     fn resize(&mut self, capacity: i32) {
+        let (_, write) = self.raw();
         // SAFETY: fcntl on a descriptor that we own; F_SETPIPE_SZ takes an integer. Refused, the pipe keeps its size; the
         // size in force is asked for afterwards, since pages differ between boards.
         let capacity = unsafe {
-            libc::fcntl(self.write.as_raw_fd(), libc::F_SETPIPE_SZ, capacity);
-            libc::fcntl(self.write.as_raw_fd(), libc::F_GETPIPE_SZ)
+            libc::fcntl(write, libc::F_SETPIPE_SZ, capacity);
+            libc::fcntl(write, libc::F_GETPIPE_SZ)
         };
         self.capacity = usize::try_from(capacity).unwrap_or(0);
     }
 
     /// Moves up to `len` bytes, and no more than it takes, from a socket into the pipe: 0 at the end of the stream.
     pub(crate) fn fill(&self, from: RawFd, len: usize) -> io::Result<usize> {
-        splice(from, self.write.as_raw_fd(), len.min(self.capacity))
+        splice(from, self.raw().1, len.min(self.capacity))
     }
 
     /// Moves up to `len` bytes from the pipe into a socket.
     pub(crate) fn empty(&self, to: RawFd, len: usize) -> io::Result<usize> {
-        splice(self.read.as_raw_fd(), to, len)
+        splice(self.raw().0, to, len)
+    }
+
+    /// Where it is read and written.
+    fn raw(&self) -> (RawFd, RawFd) {
+        match &self.of {
+            Of::System { read, write } => (read.as_raw_fd(), write.as_raw_fd()),
+            #[cfg(feature = "sim")]
+            Of::World(pipe) => (pipe.number(), pipe.number()),
+        }
+    }
+
+    /// A pipe of a simulated world.
+    #[cfg(feature = "sim")]
+    pub(crate) fn simulated(world: &crate::sim::World, core: crate::sim::CoreNumber) -> io::Result<PipeEnds> {
+        let capacity = CAPACITY as usize;
+        let pipe = world.pipe(capacity, core).map_err(io::Error::from_raw_os_error)?;
+        Ok(PipeEnds { of: Of::World(pipe), capacity })
+    }
+
+    /// What its world knows it by.
+    #[cfg(feature = "sim")]
+    pub(crate) fn number(&self) -> RawFd {
+        self.raw().0
+    }
+
+    /// As [`PipeEnds::widen`], in a simulated world.
+    #[cfg(feature = "sim")]
+    pub(crate) fn widen_in(&mut self, world: &crate::sim::World) {
+        self.capacity = CAPACITY_WIDE as usize;
+        world.widen_pipe(self.number(), self.capacity);
     }
 }
 

@@ -1,13 +1,13 @@
 //! Received buffers: exhaustion, fairness, and what happens to those that nobody waits for.
 
-use super::support::{on_core, pair, soon, turn, turns, until};
+use super::support::{on_core, on_core_in_any_order, on_core_to_the_turn, pair, soon, turn, turns, until};
 use ringferry_runtime::net::Mode;
 use ringferry_runtime::{Either, Group, Handle, Lent, join, race};
 use std::net::Shutdown;
 
 #[test]
 fn a_flood_that_nobody_reads_leaves_buffers_for_others() {
-    on_core(|handle| async move {
+    on_core_in_any_order(|handle| async move {
         let (flood, flooded) = pair(&handle).await;
         let mut unread = flooded.receiver(Mode::Stream);
         unread.arm();
@@ -46,7 +46,7 @@ fn a_receive_that_finds_no_buffer_goes_on_when_one_comes_back() {
 
 #[test]
 fn a_dropped_receive_gives_its_buffer_back() {
-    on_core(|handle| async move {
+    on_core_in_any_order(|handle| async move {
         for mode in [Mode::Stream, Mode::Once(Group::Head)] {
             for _ in 0..50 {
                 let (client, server) = pair(&handle).await;
@@ -78,7 +78,7 @@ async fn hoard(handle: &Handle, group: Group) -> Vec<Lent> {
 
 #[test]
 fn a_buffer_that_comes_back_reaches_the_one_who_can_use_it() {
-    on_core(|handle| async move {
+    on_core_in_any_order(|handle| async move {
         for group in [Group::Head, Group::Body] {
             let mut held = hoard(&handle, group).await;
             // Three receives starve, in this order: one that will be dropped, one that only learns of an end (which
@@ -112,7 +112,7 @@ fn a_buffer_that_comes_back_reaches_the_one_who_can_use_it() {
 
 #[test]
 fn a_starved_receive_does_not_pass_for_a_quiet_one() {
-    on_core(|handle| async move {
+    on_core_to_the_turn(|handle| async move {
         for mode in [Mode::Stream, Mode::Once(Group::Head)] {
             let held = hoard(&handle, Group::Head).await;
             let (client, server) = pair(&handle).await;
@@ -130,7 +130,7 @@ fn a_starved_receive_does_not_pass_for_a_quiet_one() {
 
 #[test]
 fn a_starved_receive_goes_on_in_the_task_that_asked_last() {
-    on_core(|handle| async move {
+    on_core_in_any_order(|handle| async move {
         let held = hoard(&handle, Group::Head).await;
         let (client, server) = pair(&handle).await;
         client.send(b"ping".as_slice(), true).await.0.unwrap();
@@ -177,7 +177,7 @@ fn many_connections_share_few_buffers_of_either_group() {
 
 #[test]
 fn a_reader_that_takes_nothing_does_not_keep_the_rings_buffers() {
-    on_core(|handle| async move {
+    on_core_in_any_order(|handle| async move {
         let mut stuck = Vec::new();
         for _ in 0..4 {
             let (source, middle_in) = pair(&handle).await;

@@ -68,11 +68,11 @@ fn connections_that_nobody_fetches_wait_in_the_backlog_and_are_not_lost() {
         // A few at a time until it is held back, then more than the completion queue takes at once.
         let mut clients = Vec::new();
         for _ in 0..15 {
-            clients.extend((0..10).map(|_| outsider(address)));
+            clients.extend((0..10).map(|_| outsider(&handle, address)));
             turns(&handle, 2).await;
         }
         assert!(handle.stats().completions < 100, "accepts without end");
-        clients.extend((0..150).map(|_| outsider(address)));
+        clients.extend((0..150).map(|_| outsider(&handle, address)));
         turn(&handle).await;
         for n in 0..clients.len() {
             let accepted = soon(&handle, listener.accept()).await;

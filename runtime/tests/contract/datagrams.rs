@@ -1,6 +1,6 @@
 //! Datagrams: who sent them and where to, bursts, buffers, errors that end nothing.
 
-use super::support::{KERNELS, on_core, soon, turn, udp};
+use super::support::{KERNELS, listen_udp, on_core, on_core_to_the_turn, on_system, soon, turn, udp};
 use ringferry_runtime::net::{Datagram, DatagramReceiver, Segments, Udp};
 use ringferry_runtime::{Core, Either, Handle, Settings, bind_udp, is_taken_udp, race};
 use std::future::ready;
@@ -34,7 +34,7 @@ async fn collect(handle: &Handle, receiver: &mut DatagramReceiver, count: usize)
 
 #[test]
 fn an_answer_comes_from_the_address_that_was_written_to() {
-    on_core(|handle| async move {
+    on_system(|handle| async move {
         let cases = [
             ("0.0.0.0", "127.0.0.1", "127.0.0.1"),
             ("0.0.0.0", "127.0.0.1", "127.0.0.2"),
@@ -65,7 +65,7 @@ fn an_answer_comes_from_the_address_that_was_written_to() {
 
 #[test]
 fn a_connected_socket_talks_with_one_peer_alone() {
-    on_core(|handle| async move {
+    on_system(|handle| async move {
         for ip in ["127.0.0.1", "::1"] {
             let server = outsider(ip);
             let address = server.local_addr().unwrap();
@@ -116,7 +116,7 @@ fn a_burst_larger_than_the_ring_is_brought_whole_whoever_holds_what() {
 
 #[test]
 fn a_starved_receive_that_is_dropped_leaves_its_place_to_the_next() {
-    on_core(|handle| async move {
+    on_core_to_the_turn(|handle| async move {
         let (socket, address) = udp(&handle, "127.0.0.1");
         let (other, other_address) = udp(&handle, "127.0.0.1");
         let (mut receiver, mut waiting) = (socket.receiver(), other.receiver());
@@ -199,7 +199,7 @@ fn the_largest_datagram_passes_whole_as_the_defaults_are() {
 
 #[test]
 fn finding_nobody_is_told_once_and_ends_nothing() {
-    on_core(|handle| async move {
+    on_system(|handle| async move {
         let server = outsider("127.0.0.1");
         let address = server.local_addr().unwrap();
         drop(server);
@@ -223,7 +223,7 @@ fn finding_nobody_is_told_once_and_ends_nothing() {
 
 #[test]
 fn datagrams_of_one_size_travel_together_and_arrive_one_by_one() {
-    on_core(|handle| async move {
+    on_system(|handle| async move {
         let sent: Vec<u8> = (0..125).collect();
         let segments = Segments::new(&sent, NonZeroU16::new(10));
         // To one who takes them one by one.
@@ -251,7 +251,7 @@ fn datagrams_of_one_size_travel_together_and_arrive_one_by_one() {
 
 #[test]
 fn a_burst_that_the_way_does_not_take_as_one_goes_one_by_one() {
-    on_core(|handle| async move {
+    on_system(|handle| async move {
         let server = outsider("127.0.0.1");
         let socket = Udp::connect(&handle, server.local_addr().unwrap()).unwrap();
         // More than the kernel takes apart: each is sent by itself.
@@ -267,7 +267,7 @@ fn a_burst_that_the_way_does_not_take_as_one_goes_one_by_one() {
 #[test]
 fn a_client_stays_with_one_of_the_sockets_of_an_address() {
     on_core(|handle| async move {
-        let (address, sockets) = bind_udp("127.0.0.1:0".parse().unwrap(), false, 4).unwrap();
+        let (address, sockets) = listen_udp(&handle, "127.0.0.1:0".parse().unwrap(), 4);
         let sockets: Vec<_> = sockets.iter().map(|socket| Udp::new(&handle, socket).unwrap()).collect();
         let mut receivers: Vec<_> = sockets.iter().map(Udp::receiver).collect();
         let clients: Vec<_> = (0..64).map(|_| Udp::connect(&handle, address).unwrap()).collect();
@@ -293,7 +293,7 @@ fn a_client_stays_with_one_of_the_sockets_of_an_address() {
 
 #[test]
 fn a_stopped_socket_takes_nothing_and_leaves_the_port_to_others() {
-    on_core(|handle| async move {
+    on_system(|handle| async move {
         for ip in ["127.0.0.1", "0.0.0.0", "::1", "::"] {
             let (socket, address) = udp(&handle, ip);
             assert_eq!(is_taken_udp(address, ip == "::").unwrap_err().error.kind(), ErrorKind::AddrInUse);

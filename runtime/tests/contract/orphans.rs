@@ -14,7 +14,7 @@ fn a_connection_accepted_after_its_listener_was_dropped_is_closed() {
             // Asked once, and never again.
             drop(race(listener.accept(), ready(())).await);
             turns(&handle, before).await;
-            let client = outsider(address);
+            let client = outsider(&handle, address);
             turns(&handle, after).await;
             drop(listener);
             let client = Stream::from_owned(&handle, client);

@@ -1,6 +1,8 @@
 //! Connecting, sending, receiving, ending.
 
-use super::support::{listener, on_core, pair, turns};
+use super::support::{
+    listener, listener_unix, on_core, on_core_in_any_order, on_core_to_the_turn, on_system, pair, soon, turns,
+};
 use ringferry_runtime::net::{Listener, Mode, Stream};
 use ringferry_runtime::time::Alarm;
 use ringferry_runtime::{Chunk, Group, bind_tcp, is_taken, join};
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 #[test]
 fn bytes_arrive_in_both_receive_modes() {
-    on_core(|handle| async move {
+    on_core_in_any_order(|handle| async move {
         for mode in [Mode::Stream, Mode::Once(Group::Head), Mode::Once(Group::Body)] {
             let (client, server) = pair(&handle).await;
             let mut receiver = server.receiver(mode);
@@ -102,7 +104,7 @@ fn a_refused_connect_is_an_error() {
 
 #[test]
 fn a_closed_listener_gives_its_port_up_and_loses_nobody() {
-    on_core(|handle| async move {
+    on_system(|handle| async move {
         let (address, sockets) = bind_tcp("127.0.0.1:0".parse().unwrap(), false, 1).unwrap();
         let mut closing = Listener::new(&handle, &sockets[0]).unwrap();
         let _first = Stream::connect(&handle, address).await.unwrap();
@@ -121,7 +123,7 @@ fn a_closed_listener_gives_its_port_up_and_loses_nobody() {
 
 #[test]
 fn a_reset_is_noticed_by_who_does_not_receive_and_an_end_is_none() {
-    on_core(|handle| async move {
+    on_core_in_any_order(|handle| async move {
         for mode in [Mode::Stream, Mode::Once(Group::Head)] {
             let (client, server) = pair(&handle).await;
             let mut receiver = server.receiver(mode);
@@ -146,9 +148,30 @@ fn a_reset_is_noticed_by_who_does_not_receive_and_an_end_is_none() {
     });
 }
 
+/// A kernel may end a stream with what it brings, and the reader does not ask for more until there is a reason to.
+#[test]
+fn a_stream_that_was_read_to_the_last_byte_is_armed_for_what_comes_next() {
+    on_core(|handle| async move {
+        for _ in 0..20 {
+            let (client, server) = pair(&handle).await;
+            let mut receiver = server.receiver(Mode::Stream);
+            client.send_whole(b"request".as_slice()).await.0.unwrap();
+            let mut got = 0;
+            while got < b"request".len() {
+                got += receiver.recv().await.unwrap().unwrap().len();
+            }
+            receiver.arm();
+            assert!(!receiver.is_ready(), "nothing has come");
+            client.reset_on_close(true);
+            drop(client);
+            soon(&handle, poll_fn(|cx| receiver.poll_broken(cx))).await;
+        }
+    });
+}
+
 #[test]
 fn what_has_happened_before_is_known_when_bytes_are_told() {
-    on_core(|handle| async move {
+    on_core_to_the_turn(|handle| async move {
         for mode in [Mode::Stream, Mode::Once(Group::Head)] {
             let (client, server) = pair(&handle).await;
             let mut receiver = server.receiver(Mode::Once(Group::Head));
@@ -174,12 +197,16 @@ fn a_unix_socket_connects_and_a_missing_one_does_not() {
         let dir = std::env::temp_dir().join(format!("ringferry-contract-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let path = dir.join("socket");
-        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let mut listener = listener_unix(&handle, &path);
         let stream = Stream::connect_unix(&handle, &path).await.unwrap();
-        stream.send(b"hello".as_slice(), true).await.0.unwrap();
-        let mut got = [0; 5];
-        std::io::Read::read_exact(&mut listener.accept().unwrap().0, &mut got).unwrap();
-        assert_eq!(&got, b"hello");
+        stream.send_whole(b"hello".as_slice()).await.0.unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let server = Stream::from_owned(&handle, listener.accept().await.unwrap());
+        let (mut receiver, mut got) = (server.receiver(Mode::Stream), Vec::new());
+        while let Some(lent) = receiver.recv().await.unwrap() {
+            got.extend_from_slice(&lent);
+        }
+        assert_eq!((&got[..], server.peer()), (&b"hello"[..], None));
         let error = Stream::connect_unix(&handle, &dir.join("nobody")).await.err().unwrap();
         assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
         std::fs::remove_dir_all(&dir).unwrap();

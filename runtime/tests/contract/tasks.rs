@@ -1,6 +1,6 @@
 //! Tasks, wakers and mailboxes.
 
-use super::support::{KERNELS, on_core, on_core_of, soon, turn};
+use super::support::{KERNELS, on_core, on_core_of, on_system, soon, turn};
 use ringferry_runtime::{KernelChoice, mailbox};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -37,7 +37,7 @@ fn a_panic_report_may_use_the_core() {
 
 #[test]
 fn messages_from_another_thread_wake_a_sleeping_core() {
-    on_core(|_| async move {
+    on_system(|_| async move {
         let (sender, mut mailbox) = mailbox::channel(4);
         let thread = std::thread::spawn(move || {
             for n in 0..1000 {
@@ -68,7 +68,7 @@ fn a_full_mailbox_gives_the_message_back() {
 
 #[test]
 fn a_waker_works_from_another_thread_and_after_its_task_is_gone() {
-    on_core(|handle| async move {
+    on_system(|handle| async move {
         let task = handle.spawn_joinable(async {
             let mut woken = false;
             std::future::poll_fn(|cx| {
@@ -97,7 +97,7 @@ fn wakes_from_other_threads_reach_every_task_however_many_there_are() {
 /// Wakes more tasks than a core notes one by one, while it turns or is stuck.
 fn wake_from_outside(stuck: bool) {
     const TASKS: usize = 3000;
-    on_core(move |handle| async move {
+    on_system(move |handle| async move {
         let wakers: Arc<Mutex<Vec<Waker>>> = Arc::default();
         let go = Arc::new(AtomicBool::new(false));
         let tasks: Vec<_> = (0..TASKS)
@@ -165,7 +165,7 @@ fn wake_each_other(kernel: KernelChoice) {
 
 #[test]
 fn a_mailbox_that_overflows_loses_nothing_that_it_took() {
-    on_core(|handle| async move {
+    on_system(|handle| async move {
         let (sender, mut mailbox) = mailbox::channel(8);
         let threads: Vec<_> = (0..3)
             .map(|_| {

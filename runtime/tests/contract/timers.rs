@@ -1,6 +1,6 @@
 //! Time: alarms and sleeps through the wait's own timeout.
 
-use super::support::{on_core, pair, soon};
+use super::support::{on_core, on_core_in_any_order, pair, soon};
 use ringferry_runtime::net::Mode;
 use ringferry_runtime::time::{Alarm, Elapsed, Sleep};
 use std::cell::Cell;
@@ -22,7 +22,7 @@ fn a_sleep_lasts_at_least_as_long_as_asked() {
 
 #[test]
 fn a_receive_without_bytes_times_out_and_loses_nothing() {
-    on_core(|handle| async move {
+    on_core_in_any_order(|handle| async move {
         let (client, server) = pair(&handle).await;
         let mut receiver = server.receiver(Mode::Stream);
         let mut alarm = Alarm::new(&handle);
