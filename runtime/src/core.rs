@@ -214,14 +214,14 @@ impl Core {
         let _turning = Turning::enter(inner.queue.clone());
         inner.send_messages();
         let timeout = if inner.queue.len() > 0 { Some(Duration::ZERO) } else { inner.wait_time(timeout) };
-        let may_sleep = timeout != Some(Duration::ZERO) && self.remote.fall_asleep();
+        let may_sleep = timeout != Some(Duration::ZERO) && self.remote.doze().fall_asleep();
         inner.kernel.borrow_mut().wait(if may_sleep { timeout } else { Some(Duration::ZERO) }, inner.now.get());
         if may_sleep {
-            self.remote.stay_awake();
+            self.remote.doze().stay_awake();
         }
         inner.now.set(inner.kernel.borrow().now());
         inner.complete();
-        if self.remote.take_woken(&mut self.woken) {
+        if self.remote.doze().take_woken(&mut self.woken) {
             inner.wake_foreign(&mut self.woken);
         }
         inner.fire_timers();

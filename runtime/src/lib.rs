@@ -19,6 +19,7 @@ pub mod net;
 mod op;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod sync;
 mod sys;
 mod task;
 pub mod time;

@@ -34,7 +34,7 @@ impl Core {
     fn has_work(&self) -> bool {
         let kernel = self.inner.kernel.borrow();
         self.inner.queue.len() > 0
-            || self.remote.is_woken()
+            || self.remote.doze().is_woken()
             || kernel.as_simulated().is_some_and(|kernel| kernel.has_work())
             || self.next_timer().is_some_and(|at| at <= kernel.now())
     }

@@ -127,7 +127,7 @@ impl Sim {
         let until = timeout.map(|timeout| self.world.now() + timeout);
         loop {
             let fed = self.turn();
-            if fed || !self.batch.is_empty() || self.has_work() || self.remote.is_woken() {
+            if fed || !self.batch.is_empty() || self.has_work() || self.remote.doze().is_woken() {
                 break;
             }
             if !may_wait {

@@ -1,10 +1,10 @@
 //! Waking a core from outside: its ring for other cores to send a message to, an eventfd that its ring polls for
 //! everybody else, and a flag that saves both while the core is awake anyway.
 
+use super::doze::Doze;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 /// What other threads may touch of a core. Shared by the core, its wakers and its mailboxes.
 pub(crate) struct Remote {
@@ -12,19 +12,8 @@ pub(crate) struct Remote {
     eventfd: Option<OwnedFd>,
     /// A duplicate, so that the number means this ring as long as anybody may send to it.
     ring: OnceLock<OwnedFd>,
-    sleeping: AtomicBool,
-    pending: AtomicBool,
-    woken: Mutex<Woken>,
+    doze: Doze,
 }
-
-/// Tasks woken from other threads. Bounded: beyond [`WOKEN_MAX`] all tasks are woken, which is always allowed.
-#[derive(Default)]
-pub(crate) struct Woken {
-    pub(crate) tasks: Vec<(u32, u32)>,
-    pub(crate) everyone: bool,
-}
-
-const WOKEN_MAX: usize = 1024;
 
 impl Remote {
     pub(crate) fn new() -> io::Result<Remote> {
@@ -47,9 +36,7 @@ impl Remote {
         Remote {
             eventfd,
             ring: OnceLock::new(),
-            sleeping: AtomicBool::new(false),
-            pending: AtomicBool::new(false),
-            woken: Mutex::default(),
+            doze: Doze::default(),
         }
     }
 
@@ -70,22 +57,6 @@ impl Remote {
         self.ring.get().map(AsRawFd::as_raw_fd)
     }
 
-    /// Marks a task of this core as ready. Called on any thread. Whether the core sleeps and nobody else has seen to
-    /// its waking up: then the caller has to, by a message or [`Remote::kick`].
-    #[must_use]
-    pub(crate) fn wake_task(&self, index: u32, generation: u32) -> bool {
-        {
-            let mut woken = self.woken.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if woken.tasks.len() < WOKEN_MAX {
-                woken.tasks.push((index, generation));
-            } else {
-                woken.everyone = true;
-            }
-        }
-        self.pending.store(true, Ordering::SeqCst);
-        self.sleeping.swap(false, Ordering::SeqCst)
-    }
-
     /// Ends the core's wait through its eventfd.
     pub(crate) fn kick(&self) {
         if self.eventfd.is_none() {
@@ -97,34 +68,10 @@ impl Remote {
         unsafe { libc::write(self.eventfd(), one.as_ptr().cast(), one.len()) };
     }
 
-    /// Whether somebody has woken it since it last looked.
-    #[cfg(feature = "sim")]
-    pub(crate) fn is_woken(&self) -> bool {
-        self.pending.load(Ordering::SeqCst)
-    }
-
-    /// Takes what was woken. The cheap test first: it is asked once a turn.
-    pub(crate) fn take_woken(&self, into: &mut Woken) -> bool {
-        if !self.pending.load(Ordering::Relaxed) || !self.pending.swap(false, Ordering::SeqCst) {
-            return false;
-        }
-        let mut woken = self.woken.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        std::mem::swap(&mut *woken, into);
-        true
-    }
-
-    /// The core is about to wait. False when something came in meanwhile: then it must not.
-    pub(crate) fn fall_asleep(&self) -> bool {
-        self.sleeping.store(true, Ordering::SeqCst);
-        if self.pending.load(Ordering::SeqCst) {
-            self.sleeping.store(false, Ordering::SeqCst);
-            return false;
-        }
-        true
-    }
-
-    pub(crate) fn stay_awake(&self) {
-        self.sleeping.store(false, Ordering::SeqCst);
+    /// Whether the core sleeps, and what was woken on it. Who is told to see to its waking up sends a message to its ring,
+    /// or [kicks](Remote::kick) it.
+    pub(crate) fn doze(&self) -> &Doze {
+        &self.doze
     }
 
     /// Reads the eventfd empty. Non-blocking.

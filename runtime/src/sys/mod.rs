@@ -5,6 +5,7 @@ pub(crate) mod attempt;
 pub(crate) mod clock;
 pub(crate) mod datagram;
 pub(crate) mod epoll;
+mod doze;
 pub(crate) mod event;
 pub(crate) mod ktls;
 pub(crate) mod listener;
@@ -15,8 +16,8 @@ pub(crate) mod ring;
 pub(crate) mod segments;
 pub(crate) mod socket;
 
+pub(crate) use doze::Woken;
 pub(crate) use event::Remote;
-pub(crate) use event::Woken;
 
 use std::io;
 

@@ -28,7 +28,7 @@ fn wake(packed: usize) {
     let (core, index, generation) = unpack(packed);
     if !Turning::wake_local(core, index, generation)
         && let Some(remote) = registry::find(core)
-        && remote.wake_task(index, generation)
+        && remote.doze().wake_task(index, generation)
     {
         Turning::wake_remote(remote);
     }
