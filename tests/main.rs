@@ -7,6 +7,7 @@
 mod balance;
 mod bodies;
 mod cli;
+mod corpora;
 mod drain;
 mod errors;
 mod headers;

@@ -11,7 +11,7 @@ use crate::shared::{Command, Event, Share};
 use crate::snapshot::{Bound, Snapshot};
 use ringferry_runtime::mailbox::Mailbox;
 use ringferry_runtime::time::Sleep;
-use ringferry_runtime::{Core, Either, KernelChoice, KernelError, Settings, race};
+use ringferry_runtime::{Core, Either, Handle, KernelChoice, KernelError, Settings, race};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -41,10 +41,16 @@ impl Worker {
             Ok(core) => core,
             Err(error) => return drop(started.send(Err(error))),
         };
-        let Worker { share, log, snapshot, commands, handed, peers, .. } = self;
-        let cx = Rc::new(Context::new(core.handle(), share, log, snapshot));
+        let work = self.on(core.handle());
         let _ = started.send(Ok(()));
-        core.run(work(cx, commands, handed, peers.into()));
+        core.run(work);
+    }
+
+    /// The work, for whoever turns the core of `handle`: until told to stop.
+    pub fn on(self, handle: Handle) -> impl Future<Output = ()> + 'static {
+        let Worker { share, log, snapshot, commands, handed, peers, .. } = self;
+        let cx = Rc::new(Context::new(handle, share, log, snapshot));
+        work(cx, commands, handed, peers.into())
     }
 }
 
