@@ -17,6 +17,7 @@ mod kernel;
 pub mod mailbox;
 pub mod net;
 mod op;
+pub mod plant;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod sync;

@@ -6,6 +6,7 @@ use super::splice::{Moved, Pace, step};
 use crate::proto::error::Cause;
 use crate::wire::{Inbox, Intake, Outlet, Received};
 use ringferry_runtime::net::{Mode, Pipe, Stream};
+use ringferry_runtime::plant::Plant;
 use ringferry_runtime::time::{Alarm, Elapsed, Instant};
 use ringferry_runtime::{Group, Handle, join};
 use std::cell::Cell;
@@ -180,7 +181,9 @@ impl Way<'_> {
     /// Tells the other end that nothing more comes.
     async fn end(&self) -> Result<(), RelayError> {
         // If it is gone, the other direction will notice.
-        let _ = self.to.shutdown().await;
+        if !Plant::HalfCloseForgotten.is_sown() {
+            let _ = self.to.shutdown().await;
+        }
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use crate::snapshot::SnapshotPool;
 use crate::upstream::{Connection, Upstream};
 use crate::wire::{Intake, Outlet, Sending};
 use ringferry_runtime::net::Mode;
+use ringferry_runtime::plant::Plant;
 use ringferry_runtime::time::Elapsed;
 use ringferry_runtime::{Chunk, Group, Recycled};
 use std::cell::Cell;
@@ -107,6 +108,9 @@ pub(super) async fn transfer(
                 reused && error.stage == Stage::ResponseHead && matches!(error.cause, Cause::Closed | Cause::Io);
             if error.side == Side::Upstream && !only_stale {
                 attempt.failed(error.label(), state);
+            }
+            if Plant::AnswerToAnother.is_sown() {
+                attempt.keep(connection, &cx.pools);
             }
             Err(Failed { error, body_untouched: !has_body, response_begun: begun.get() })
         }

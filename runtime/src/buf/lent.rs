@@ -92,7 +92,7 @@ impl Drop for Place {
         match self {
             Place::Ring(ring, id) => {
                 #[cfg(feature = "sim")]
-                if crate::sim::Plant::BufferReturnedTwice.is_sown() {
+                if crate::plant::Plant::BufferReturnedTwice.is_sown() {
                     ring.give_back(*id);
                 }
                 ring.give_back(*id);

@@ -165,7 +165,7 @@ impl Slots {
             }
             State::Orphan => {
                 #[cfg(feature = "sim")]
-                if result == -libc::ECANCELED && crate::sim::Plant::CancelLost.is_sown() {
+                if result == -libc::ECANCELED && crate::plant::Plant::CancelLost.is_sown() {
                     return After::Nothing;
                 }
                 if !more {
@@ -303,7 +303,7 @@ impl Slots {
 /// by being dropped; a descriptor has to be closed.
 fn orphaned(kind: Kind, result: i32) -> After {
     #[cfg(feature = "sim")]
-    if crate::sim::Plant::LeakedAccept.is_sown() {
+    if crate::plant::Plant::LeakedAccept.is_sown() {
         return After::Nothing;
     }
     if kind == Kind::Accept && result >= 0 { After::Close(result) } else { After::Nothing }

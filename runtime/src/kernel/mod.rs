@@ -143,9 +143,6 @@ pub enum KernelKind {
     Uring,
     /// Readiness by epoll, and a call for each operation.
     Epoll,
-    /// Plain data.
-    #[cfg(feature = "sim")]
-    Simulated,
 }
 
 impl KernelKind {
@@ -154,8 +151,6 @@ impl KernelKind {
         match self {
             KernelKind::Uring => "io_uring",
             KernelKind::Epoll => "epoll",
-            #[cfg(feature = "sim")]
-            KernelKind::Simulated => "simulated",
         }
     }
 }
@@ -205,8 +200,9 @@ impl Kernel {
         match self {
             Kernel::Uring(_) => KernelKind::Uring,
             Kernel::Epoll(_) => KernelKind::Epoll,
+            // It stands in for a ring.
             #[cfg(feature = "sim")]
-            Kernel::Sim(_) => KernelKind::Simulated,
+            Kernel::Sim(_) => KernelKind::Uring,
         }
     }
 

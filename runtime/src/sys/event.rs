@@ -33,11 +33,7 @@ impl Remote {
     }
 
     fn by(eventfd: Option<OwnedFd>) -> Remote {
-        Remote {
-            eventfd,
-            ring: OnceLock::new(),
-            doze: Doze::default(),
-        }
+        Remote { eventfd, ring: OnceLock::new(), doze: Doze::default() }
     }
 
     pub(crate) fn eventfd(&self) -> RawFd {

@@ -4,8 +4,8 @@
 pub(crate) mod attempt;
 pub(crate) mod clock;
 pub(crate) mod datagram;
-pub(crate) mod epoll;
 mod doze;
+pub(crate) mod epoll;
 pub(crate) mod event;
 pub(crate) mod ktls;
 pub(crate) mod listener;

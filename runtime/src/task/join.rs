@@ -103,7 +103,7 @@ impl<T> Future for JoinHandle<T> {
 
 impl<T> JoinHandle<T> {
     /// `Some(output)` once the task has ended, as awaiting it would give.
-    pub(crate) fn take_if_ended(&mut self) -> Option<Option<T>> {
+    pub fn take_if_ended(&mut self) -> Option<Option<T>> {
         let mut joined = self.0.borrow_mut();
         if joined.ended { Some(joined.output.take()) } else { None }
     }

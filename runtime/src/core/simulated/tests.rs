@@ -1,6 +1,7 @@
 use super::*;
 use crate::net::{Listener, Mode, Pipe, Stream};
-use crate::sim::{Fault, Faults, Plant};
+use crate::plant::Plant;
+use crate::sim::{Fault, Faults};
 use crate::time::Sleep;
 use crate::{Group, join, mailbox};
 use std::cell::Cell;
