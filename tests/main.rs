@@ -4,6 +4,7 @@
 //! their code.
 #![forbid(unsafe_code)]
 
+mod access;
 mod balance;
 mod bodies;
 mod cli;
@@ -16,6 +17,7 @@ mod layers;
 mod log;
 mod passthrough;
 mod proxy_protocol;
+mod rates;
 mod reload;
 mod routing;
 mod streams;

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::control::Core;
-use crate::limit::{Clients, Gate};
+use crate::limit::{Clients, Gate, Rates, Requests};
 use crate::listen::Peer;
 use crate::log::LogQueue;
 use crate::model::Cores;
@@ -18,6 +18,8 @@ use std::sync::mpsc::sync_channel;
 pub(super) struct Shared {
     pub(super) clients: Arc<Clients>,
     pub(super) connections: Arc<Gate>,
+    pub(super) requests: Arc<Requests>,
+    pub(super) rates: Arc<Rates>,
     pub(super) events: Events,
     pub(super) log: LogQueue,
     pub(super) snapshot: Arc<Snapshot>,
@@ -78,6 +80,8 @@ pub(super) fn start(cpus: &[usize], shared: Shared) -> Result<Started, Failure> 
                 stats: stats[core].clone(),
                 clients: shared.clients.clone(),
                 connections: shared.connections.clone(),
+                requests: shared.requests.clone(),
+                rates: shared.rates.clone(),
                 events: shared.events.clone(),
             },
             log: shared.log.sink(shared.snapshot.config.log.format),

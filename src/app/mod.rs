@@ -18,12 +18,13 @@ pub use certificates::{Certificates, Finding, SiteCertificates, terminations, up
 pub use state::State;
 
 use crate::control::{AdminSocket, Control, Loaded};
-use crate::limit::{Clients, Gate};
+use crate::limit::{Clients, Gate, Rates, Requests};
 use crate::log;
 use crate::model::{Config, Cores};
 use crate::shared::events;
 use crate::snapshot::Snapshot;
 use load::Loader;
+use ringferry_runtime::random;
 use ringferry_runtime::time::monotonic;
 use std::cell::RefCell;
 use std::fmt;
@@ -68,6 +69,8 @@ impl fmt::Display for Failure {
 
 /// Client addresses that are counted at once; beyond it some are admitted uncounted.
 const CLIENTS: usize = 16 * 1024;
+/// Pairs of client and route whose rate is known at once; the stalest give way.
+const RATES: usize = 32 * 1024;
 
 /// Serves until a signal ends it.
 pub fn run(boot: Boot) -> Result<(), Failure> {
@@ -89,6 +92,8 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
     let shared = cores::Shared {
         clients: Arc::new(Clients::new(CLIENTS)),
         connections: Arc::new(Gate::default()),
+        requests: Arc::new(Requests::new(CLIENTS)),
+        rates: Arc::new(Rates::new(RATES, random())),
         events,
         log: log.clone(),
         snapshot: in_force.snapshot.clone(),

@@ -190,6 +190,12 @@ numbers! {
     upstream_idle
     /// Connections that could not be accepted.
     accept_errors
+    /// Requests and connections of clients that may not come there.
+    denied
+    /// Requests that came more often than their client may.
+    over_rate
+    /// Requests that would have been too many in flight.
+    over_requests
     /// Bugs that ended a connection.
     panics
     /// Lines of the access log that were dropped.

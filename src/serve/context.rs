@@ -1,5 +1,6 @@
 //! What all exchanges of a core share.
 
+use crate::limit::CoreRequests;
 use crate::log::{LogSink, Record};
 use crate::model::ListenerId;
 use crate::shared::Share;
@@ -23,6 +24,8 @@ pub struct Context {
     share: Share,
     /// Its connections to servers.
     pub pools: Pools,
+    /// Its requests in flight.
+    pub(super) in_flight: Rc<CoreRequests>,
     view: RefCell<Rc<View>>,
     /// Views that still have listeners that the newest one has not, while their connections drain.
     retired: RefCell<Vec<Rc<View>>>,
@@ -74,6 +77,7 @@ impl Context {
         let view = Rc::new(View { pools: pools.view(&snapshot), snapshot });
         share.stats.generation.set(view.snapshot.generation);
         Context {
+            in_flight: Rc::new(CoreRequests::new(share.requests.clone())),
             share,
             pools,
             view: RefCell::new(view),

@@ -149,9 +149,10 @@ impl Flow {
         self.error.set(error);
     }
 
-    /// Whether its server is one of those that the stream has now.
-    pub(super) fn has_server(&self, plan: &Plan<'_>, stream: &Stream) -> bool {
-        plan.views[stream.pool.index()].has(self.attempt.borrow().server())
+    /// Whether the stream has its server and lets its client in, as it is now.
+    pub(super) fn is_wanted(&self, plan: &Plan<'_>, stream: &Stream) -> bool {
+        let has_server = plan.views[stream.pool.index()].has(self.attempt.borrow().server());
+        has_server && stream.access.lets_in(self.client.ip())
     }
 
     pub(super) fn slot(&self) -> Slot {
