@@ -19,6 +19,7 @@ mod passthrough;
 mod proxy_protocol;
 mod rates;
 mod reload;
+mod room;
 mod routing;
 mod streams;
 mod support;

@@ -20,6 +20,8 @@ pub(super) struct Shared {
     pub(super) connections: Arc<Gate>,
     pub(super) requests: Arc<Requests>,
     pub(super) rates: Arc<Rates>,
+    /// For each core; see [`descriptors`](super::descriptors).
+    pub(super) descriptors: u64,
     pub(super) events: Events,
     pub(super) log: LogQueue,
     pub(super) snapshot: Arc<Snapshot>,
@@ -82,6 +84,7 @@ pub(super) fn start(cpus: &[usize], shared: Shared) -> Result<Started, Failure> 
                 connections: shared.connections.clone(),
                 requests: shared.requests.clone(),
                 rates: shared.rates.clone(),
+                descriptors: shared.descriptors,
                 events: shared.events.clone(),
             },
             log: shared.log.sink(shared.snapshot.config.log.format),

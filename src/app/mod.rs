@@ -4,6 +4,7 @@
 
 mod certificates;
 mod cores;
+mod descriptors;
 mod disk;
 mod holder;
 mod listeners;
@@ -87,6 +88,7 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
     let mut loader = Loader::new(file, cpus.len(), quiet);
     let in_force = loader.first(config)?;
 
+    let descriptors = descriptors::limit();
     let (log, lines) = log::queue();
     let (events, event_queue) = events();
     let shared = cores::Shared {
@@ -94,6 +96,7 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         connections: Arc::new(Gate::default()),
         requests: Arc::new(Requests::new(CLIENTS)),
         rates: Arc::new(Rates::new(RATES, random())),
+        descriptors: descriptors::for_connections(descriptors, cpus.len()),
         events,
         log: log.clone(),
         snapshot: in_force.snapshot.clone(),
@@ -108,7 +111,7 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         log,
         lines,
         output: output.map_err(|error| Failure::Resource(format!("cannot use stderr: {error}")))?,
-        announce: announcement(&in_force, cpus.len()),
+        announce: announcement(&in_force, cpus.len(), descriptors),
         in_force,
         reload: Box::new(move |generation, in_force| loader.borrow_mut().again(generation, in_force)),
         look_after: Box::new(move |generation, in_force| caretaker.borrow_mut().look_after(generation, in_force)),
@@ -123,9 +126,10 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
 }
 
 /// What is not well, one line for each address, and one that says that it has begun.
-fn announcement(in_force: &Loaded<Snapshot>, cores: usize) -> String {
+fn announcement(in_force: &Loaded<Snapshot>, cores: usize, descriptors: u64) -> String {
     let snapshot = &in_force.snapshot;
     let mut text: String = in_force.warnings.iter().map(|warning| format!("{warning}\n")).collect();
+    text += &descriptors::remark(snapshot.config.limits.connections, descriptors, cores);
     for bound in &snapshot.listeners {
         let shared = if bound.listener.dual_stack && bound.address.is_ipv6() { " (IPv4 and IPv6)" } else { "" };
         text += &format!("listening on {}{shared}\n", bound.url());

@@ -80,6 +80,8 @@ fn numbers(out: &mut String, status: &Status) {
         (totals.datagrams_dropped, "datagrams not passed on"),
         (totals.upstream_idle, "connections to servers kept for reuse"),
         (totals.accept_errors, "connections not accepted"),
+        (totals.idle_ended, "idle connections of clients ended for others to come"),
+        (totals.upstream_ended, "kept connections to servers closed for their descriptors"),
         (totals.denied, "requests and connections of clients that are not allowed"),
         (totals.over_rate, "requests over the rate of their client"),
         (totals.over_requests, "requests refused because too many were in flight"),

@@ -95,6 +95,8 @@ pub enum Cause {
     ClientBusy,
     /// As many requests are in flight as there may be.
     Busy,
+    /// No descriptor was left for a connection to the server.
+    NoDescriptor,
     /// A method that a reverse proxy does not serve.
     MethodNotAllowed,
     /// The request has come through this proxy before.
@@ -165,7 +167,7 @@ impl Error {
             (_, C::TooFast(_) | C::ClientBusy) => 429,
             (_, C::MethodNotAllowed) => 405,
             (_, C::Loop) => 508,
-            (_, C::NoServer | C::NotResolved | C::QueueFull | C::Overloaded | C::Busy) => 503,
+            (_, C::NoServer | C::NotResolved | C::QueueFull | C::Overloaded | C::Busy | C::NoDescriptor) => 503,
             (S::Upstream, C::TimedOut) => 504,
             (S::Upstream, _) => 502,
             (S::Downstream, _) => 400,
@@ -189,7 +191,7 @@ impl Error {
         match self.cause {
             Cause::TooFast(seconds) => Some(seconds),
             // Any of them may end in the next moment, and a second is the least that can be said.
-            Cause::ClientBusy | Cause::Busy => Some(1),
+            Cause::ClientBusy | Cause::Busy | Cause::NoDescriptor => Some(1),
             _ => None,
         }
     }
@@ -224,6 +226,7 @@ impl Error {
             (_, Cause::TooFast(_)) => "over its rate",
             (_, Cause::ClientBusy) => "too many requests of this client",
             (_, Cause::Busy) => "too many requests",
+            (_, Cause::NoDescriptor) => "no descriptor left",
             (_, Cause::MethodNotAllowed) => "method not allowed",
             (_, Cause::Loop) => "request loop",
             (_, Cause::NoServer) => "no server up",
@@ -316,5 +319,6 @@ mod tests {
         check(Internal, T::Request, C::Bug, Some(500), R::Never);
         check(Internal, T::RequestHead, C::Overloaded, Some(503), R::Never);
         check(Internal, T::Route, C::Busy, Some(503), R::Never);
+        check(Internal, T::Connect, C::NoDescriptor, Some(503), R::Never);
     }
 }

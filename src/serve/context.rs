@@ -74,6 +74,7 @@ impl Context {
     /// A core's context.
     pub fn new(handle: Handle, share: Share, log: LogSink, snapshot: Arc<Snapshot>) -> Context {
         let pools = Pools::new(&handle, share.stats.clone());
+        pools.room().set_aside(share.descriptors);
         let view = Rc::new(View { pools: pools.view(&snapshot), snapshot });
         share.stats.generation.set(view.snapshot.generation);
         Context {
@@ -216,6 +217,7 @@ impl Context {
 
     /// A connection has ended.
     pub fn connection_closed(&self) {
+        self.pools.room().changed();
         if self.is_draining() {
             wake(&self.drain_waiter);
         }

@@ -19,6 +19,8 @@ pub struct Share {
     pub requests: Arc<Requests>,
     /// How often clients have come, where that is limited.
     pub rates: Arc<Rates>,
+    /// Descriptors that this core may have for connections of clients and for what those need.
+    pub descriptors: u64,
     /// What it tells the control plane.
     pub events: Events,
 }

@@ -40,6 +40,10 @@ pub struct CoreStats {
     pub upstream_idle: Counter,
     /// Connections that could not be accepted.
     pub accept_errors: Counter,
+    /// Connections of clients that were idle and ended for others to come.
+    pub idle_ended: Counter,
+    /// Connections to servers that waited in a pool and were closed for their descriptors.
+    pub upstream_ended: Counter,
     /// Requests and connections of clients that may not come there.
     pub denied: Counter,
     /// Requests that came more often than their client may.

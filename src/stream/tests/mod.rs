@@ -157,6 +157,7 @@ impl Setup {
                 connections: Arc::default(),
                 requests: Arc::new(Requests::new(1024)),
                 rates: Arc::new(Rates::new(1024, 0)),
+                descriptors: 10_000,
                 events: events().0,
             };
             let mut registry = Registry::default();
