@@ -1,4 +1,4 @@
-//! Behaviour of the whole program, seen from outside: real sockets, real clients, no external program.
+//! Behaviour of the whole program, seen from outside: real sockets, real clients, no external program but `sh`.
 //!
 //! One module for each subject; `layers` reads the sources instead. What the single parts promise is tested beside
 //! their code.

@@ -3,6 +3,7 @@
 use crate::support::{Gate, Origin, Proxy, TempDir, TlsClient, Wire, default_site, site, tls_site, wait_until};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::sync::Arc;
+use std::time::Duration;
 
 fn start(origin: &Origin, connections: u32) -> Proxy {
     Proxy::start(&format!("{}[limits]\nconnections = {connections}\n", default_site(origin)))
@@ -76,18 +77,28 @@ fn whoever_says_nothing_is_idle_by_tls_and_behind_a_proxy_as_well() {
         client
     });
     wait_until("all are there", || total(&proxy, "connections") == 3);
+    // They have a while to speak. After it they give way.
     let client = TlsClient::new();
-    let mut first = client.connect(proxy.tls(), "a.test");
-    assert_eq!(first.get("a.test", "/").status(), 200);
-    let mut second = client.connect(proxy.tls(), "a.test");
-    assert_eq!(second.get("a.test", "/").status(), 200);
-    let mut third = kept(&proxy);
-    silent.iter_mut().for_each(Wire::expect_end);
-    assert_eq!(third.get("a", "/").status(), 200);
-    // One that had a handshake is told the end as TLS tells it.
-    let _fourth = kept(&proxy);
-    assert_eq!(first.rest().unwrap(), b"");
-    assert_eq!(second.get("a.test", "/").status(), 200);
+    let served = || {
+        let mut wire = client.try_connect(proxy.tls(), "a.test").ok()?;
+        wire.try_send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").ok()?;
+        wire.try_response("GET").ok().map(|_| wire)
+    };
+    let (mut wires, mut ended) = (Vec::new(), [false; 3]);
+    wait_until("all three have given way", || {
+        wires.extend(served());
+        for (client, ended) in silent.iter_mut().zip(&mut ended) {
+            client.stream().set_timeout(Duration::from_millis(1)).unwrap();
+            *ended |= client.rest().is_ok_and(|rest| rest.is_empty());
+        }
+        ended == [true; 3]
+    });
+    let mut last = wires.pop().expect("for somebody who was served");
+    drop(wires);
+    wait_until("the others have left", || total(&proxy, "connections") == 1);
+    assert_eq!(last.get("a.test", "/").status(), 200);
+    let _others = [0; 3].map(|_| kept(&proxy));
+    assert_eq!(last.rest().unwrap(), b"", "the end is told as TLS tells it");
 }
 
 /// Sockets of this process, for tests with more of them than a shell lets a program have.
@@ -143,7 +154,7 @@ fn clients_that_wait_for_descriptors_are_served_as_those_become_free() {
 
 /// With no more descriptors than the program itself has open and this many.
 fn with_spare_descriptors(config: &str, spare: usize) -> Proxy {
-    let own = Proxy::start_with_descriptors(config, 100).descriptors();
+    let own = Proxy::start_with_descriptors(config, 64).descriptors();
     Proxy::start_with_descriptors(config, own + spare)
 }
 
@@ -172,8 +183,8 @@ fn descriptors_are_set_aside_for_the_servers_of_those_who_are_let_in() {
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         client
     });
-    // These have all that there are, and their requests go on; the others follow.
-    origin.wait_requests(3);
+    // These have all that there are, or their servers what is set aside; the others follow.
+    origin.wait_requests(2);
     gate.open();
     let served = clients.iter_mut().map(|client| client.response().status());
     assert_eq!(served.collect::<Vec<_>>(), [200; 6]);

@@ -1,5 +1,6 @@
 //! How many descriptors connections may have, of those that the system lets us open.
 
+use crate::room::RESERVE_MAX;
 use nix::sys::resource::{Resource, getrlimit};
 
 /// How many this process may have open.
@@ -9,8 +10,9 @@ pub(super) fn limit() -> u64 {
 
 /// How many of `limit` each core may have for connections, flows and what those need.
 pub(super) fn for_connections(limit: u64, cores: usize) -> u64 {
-    let each = limit.saturating_sub(OF_PROCESS) / cores.max(1) as u64;
-    each.saturating_sub(OF_CORE).max(MIN)
+    let each = (limit.saturating_sub(OF_PROCESS) / cores.max(1) as u64).saturating_sub(OF_CORE);
+    // Half as many as this leaves are set aside (`Room::set_aside`), and open as well.
+    (each - (each / 3).min(RESERVE_MAX)).max(MIN)
 }
 
 /// What there is to say where that is fewer than there may be connections; else nothing.
@@ -27,8 +29,8 @@ pub(super) fn remark(connections: usize, limit: u64, cores: usize) -> String {
 
 /// Standard streams, the admin socket, and what the control plane looks names and files up with.
 const OF_PROCESS: u64 = 32;
-/// Its ring, its listeners, some pipes, and connections that are accepted and wait for their turn.
-const OF_CORE: u64 = 96;
+/// Its ring, its listeners, some pipes.
+const OF_CORE: u64 = 32;
 /// With less there would be no service at all; what is missing then is given up elsewhere when it is needed.
 const MIN: u64 = 8;
 
@@ -39,6 +41,7 @@ mod tests {
     #[test]
     fn descriptors_are_shared_out_and_some_are_left_for_the_rest() {
         assert_eq!(for_connections(256, 1), 128);
+        assert_eq!(for_connections(256, 2), 54);
         assert_eq!(for_connections(1_024, 4), 152);
         assert_eq!(for_connections(1 << 20, 4), 262_040);
         assert_eq!(for_connections(64, 4), MIN);

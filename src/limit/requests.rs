@@ -7,13 +7,15 @@ use super::{Clients, Gate, Ticket};
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The cells that all cores share.
 #[derive(Debug)]
 pub struct Requests {
     gate: Gate,
-    clients: Clients,
+    /// Made when they are first counted, which on a quiet machine is never.
+    clients: OnceLock<Clients>,
+    capacity: usize,
 }
 
 /// One core's part. It holds places at the shared gate that it does not use at the moment, and takes and gives them by
@@ -47,7 +49,11 @@ pub enum Over {
 impl Requests {
     /// Nothing in flight yet; room to tell about `clients` of them apart at once.
     pub fn new(clients: usize) -> Requests {
-        Requests { gate: Gate::default(), clients: Clients::new(clients) }
+        Requests { gate: Gate::default(), clients: OnceLock::new(), capacity: clients }
+    }
+
+    fn clients(&self) -> &Clients {
+        self.clients.get_or_init(|| Clients::new(self.capacity))
     }
 }
 
@@ -72,12 +78,12 @@ impl CoreRequests {
         client: impl FnOnce() -> Option<IpAddr>,
     ) -> Result<InFlight, Over> {
         let ticket = match self.inside.get() >= max_of_client / 64 {
-            true => client().map(|client| self.shared.clients.enter(client, max_of_client)).transpose(),
+            true => client().map(|client| self.shared.clients().enter(client, max_of_client)).transpose(),
             false => Ok(None),
         };
         let ticket = ticket.map_err(|_| Over::Client)?;
         if self.inside.get() == self.held.get() && !self.take_places(max) {
-            ticket.into_iter().for_each(|ticket| self.shared.clients.leave(ticket));
+            ticket.into_iter().for_each(|ticket| self.shared.clients().leave(ticket));
             return Err(Over::All);
         }
         self.inside.set(self.inside.get() + 1);
@@ -94,7 +100,7 @@ impl CoreRequests {
 
     fn leave(&self, ticket: Option<Ticket>) {
         if let Some(ticket) = ticket {
-            self.shared.clients.leave(ticket);
+            self.shared.clients().leave(ticket);
         }
         self.inside.set(self.inside.get() - 1);
         let (unused, batch) = (self.held.get() - self.inside.get(), self.batch.get());

@@ -99,10 +99,11 @@ fn has_room(cx: &Rc<Context>, alarm: &mut Alarm, task: &mut Task<'_>) -> bool {
     false
 }
 
-/// Descriptors that this core's connections have, or will want any moment: who is not idle needs a server.
+/// Descriptors that this core's connections have, or will want any moment: all but those that wait for their next request
+/// need one to a server.
 fn descriptors(cx: &Context) -> u64 {
-    let (open, idle) = (cx.stats.connections.value(), u64::from(cx.pools.room().idle()));
-    idle + 2 * open.saturating_sub(idle) + cx.stats.flows.value()
+    let (open, kept) = (cx.stats.connections.value(), u64::from(cx.pools.room().kept()));
+    kept + 2 * open.saturating_sub(kept) + cx.stats.flows.value()
 }
 
 /// An address is no longer accepted on.

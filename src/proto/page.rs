@@ -143,7 +143,7 @@ fn way_out(cause: Cause) -> Option<&'static str> {
     Some(match cause {
         Cause::PlainOnTls => "This port speaks TLS: write https:// in front of the address.",
         Cause::ClientBusy => "There are too many requests from this address at once. Please try again in a moment.",
-        Cause::Busy => "There are too many requests at once. Please try again in a moment.",
+        Cause::Busy | Cause::NoDescriptor => "There are too many requests at once. Please try again in a moment.",
         _ => return None,
     })
 }

@@ -11,7 +11,7 @@ use order::{NONE, Order};
 use reserve::Reserve;
 use ringferry_runtime::Handle;
 use ringferry_runtime::net::Stream;
-use ringferry_runtime::time::Sleep;
+use ringferry_runtime::time::{Instant, Sleep};
 use ringferry_runtime::{Either, race};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -25,7 +25,10 @@ use std::time::Duration;
 pub struct Room {
     handle: Handle,
     stats: Arc<CoreStats>,
-    idle: RefCell<Order<Stream>>,
+    /// Those that wait for their next request.
+    kept: RefCell<Order<Stream>>,
+    /// Those that have not said a word, and since when.
+    silent: RefCell<Order<(Stream, Instant)>>,
     /// Told to end, and not gone yet.
     ending: Cell<u32>,
     reserve: RefCell<Reserve>,
@@ -38,6 +41,7 @@ pub struct Room {
 pub struct IdlePlace<'r> {
     room: &'r Room,
     place: u32,
+    is_silent: bool,
 }
 
 impl Room {
@@ -46,7 +50,8 @@ impl Room {
         Room {
             handle: handle.clone(),
             stats,
-            idle: RefCell::default(),
+            kept: RefCell::default(),
+            silent: RefCell::default(),
             ending: Cell::new(0),
             reserve: RefCell::default(),
             changes: Cell::new(0),
@@ -60,14 +65,14 @@ impl Room {
         *self.reserve.borrow_mut() = Reserve::new((descriptors / 2).clamp(1, RESERVE_MAX) as usize);
     }
 
-    /// For a connection that may become idle.
-    pub fn place(&self) -> IdlePlace<'_> {
-        IdlePlace { room: self, place: NONE }
+    /// For a connection that may become idle; `is_silent` is one that has not said a word yet.
+    pub fn place(&self, is_silent: bool) -> IdlePlace<'_> {
+        IdlePlace { room: self, place: NONE, is_silent }
     }
 
-    /// Connections of clients that are idle.
-    pub fn idle(&self) -> u32 {
-        self.idle.borrow().len()
+    /// Connections of clients that wait for their next request.
+    pub fn kept(&self) -> u32 {
+        self.kept.borrow().len()
     }
 
     /// Whether one was told to end that is not gone yet.
@@ -75,11 +80,10 @@ impl Room {
         self.ending.get() > 0
     }
 
-    /// Ends the connection of a client that has been idle for the longest. False where none is.
+    /// Ends the connection of a client that has been idle for the longest: first of those that have not said a word in
+    /// [`SILENCE`], then of those that have been served. False where none is.
     pub fn end_oldest(&self) -> bool {
-        // A statement of its own: the end of a connection must not find the order in use.
-        let oldest = self.idle.borrow_mut().take_oldest();
-        let Some(stream) = oldest else { return false };
+        let Some(stream) = self.take_silent().or_else(|| self.kept.borrow_mut().take_oldest()) else { return false };
         self.ending.set(self.ending.get() + 1);
         self.stats.idle_ended.add(1);
         // Whoever waits on it sees the end of what the client sends, behind anything that has come before: a request that
@@ -88,19 +92,27 @@ impl Room {
         true
     }
 
-    /// Something has ended or become idle: those that wait look again.
+    fn take_silent(&self) -> Option<Stream> {
+        let mut silent = self.silent.borrow_mut();
+        let (_, since) = silent.oldest()?;
+        let is_over = self.handle.now().since(*since) >= SILENCE;
+        if is_over { silent.take_oldest().map(|(stream, _)| stream) } else { None }
+    }
+
+    /// Something has ended or become idle: those that have waited for the longest look again.
     pub fn changed(&self) {
         self.changes.set(self.changes.get().wrapping_add(1));
         self.refill();
         let mut waiting = self.waiting.borrow_mut();
-        if !waiting.is_empty() {
-            let woken = std::mem::take(&mut *waiting);
-            drop(waiting);
-            woken.into_iter().for_each(Waker::wake);
-        }
+        // Not all of them: what has changed is mostly good for one, and the others would look in vain each time.
+        let count = waiting.len().min(WOKEN_MAX);
+        // Called when the list is free again: a waker may do anything. An empty vector is no memory.
+        let woken: Vec<Waker> = waiting.drain(..count).collect();
+        drop(waiting);
+        woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Wakes this one once, at the next change.
+    /// Wakes this one once, at a change. Those that wait for long look by themselves each [`REST`].
     pub fn wake_at_change(&self, waker: &Waker) {
         let mut waiting = self.waiting.borrow_mut();
         if !waiting.iter().any(|other| other.will_wake(waker)) {
@@ -163,10 +175,15 @@ pub fn is_shortage(error: &io::Error) -> bool {
 impl IdlePlace<'_> {
     /// The connection is idle: it may be ended for others to come.
     pub fn take(&mut self, stream: &Stream) {
-        if self.place == NONE {
-            self.place = self.room.idle.borrow_mut().push(stream.clone());
-            self.room.changed();
+        if self.place != NONE {
+            return;
         }
+        let room = self.room;
+        self.place = match self.is_silent {
+            true => room.silent.borrow_mut().push((stream.clone(), room.handle.now())),
+            false => room.kept.borrow_mut().push(stream.clone()),
+        };
+        room.changed();
     }
 }
 
@@ -175,16 +192,27 @@ impl Drop for IdlePlace<'_> {
         if self.place == NONE {
             return;
         }
-        let was_idle = self.room.idle.borrow_mut().leave(self.place).is_some();
-        if !was_idle {
-            self.room.ending.set(self.room.ending.get() - 1);
+        let room = self.room;
+        let was_there = match self.is_silent {
+            true => room.silent.borrow_mut().leave(self.place).is_some(),
+            false => room.kept.borrow_mut().leave(self.place).is_some(),
+        };
+        if !was_there {
+            room.ending.set(room.ending.get() - 1);
         }
     }
 }
 
+/// A client has this long for its first word before it may be ended for others: what it sends is on its way, and one that
+/// was just let in has no other connection to fall back on. It takes as long where the network is at its worst.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// Descriptors in reserve. So many requests are in progress at least, however many connections come at once: the kernel
 /// accepts all that it has descriptors for before anybody here can say no.
-const RESERVE_MAX: u64 = 64;
+pub const RESERVE_MAX: u64 = 64;
+
+/// Those that look again at one change.
+const WOKEN_MAX: usize = 4;
 
 /// How long somebody waits for a change before he looks for himself: other cores and other processes close descriptors,
 /// too, and do not tell.
@@ -220,17 +248,34 @@ mod tests {
         run(|room, handle| async move {
             let (first, _client) = pair(&handle).await;
             let (second, _other) = pair(&handle).await;
-            let mut places = [room.place(), room.place(), room.place()];
+            let mut places = [room.place(false), room.place(false)];
             places[0].take(&first);
             places[1].take(&second);
             places[0].take(&first);
-            assert_eq!((room.idle(), room.is_ending()), (2, false));
+            assert_eq!((room.kept(), room.is_ending()), (2, false));
             assert!(room.end_oldest());
-            assert_eq!((room.idle(), room.is_ending(), room.stats.idle_ended.value()), (1, true, 1));
+            assert_eq!((room.kept(), room.is_ending(), room.stats.idle_ended.value()), (1, true, 1));
             let end = first.receiver(Mode::Once(Group::Head)).recv().await;
             assert!(matches!(end, Ok(None)));
             drop(places);
-            assert_eq!((room.idle(), room.is_ending(), room.end_oldest()), (0, false, false));
+            assert_eq!((room.kept(), room.is_ending(), room.end_oldest()), (0, false, false));
+        });
+    }
+
+    #[test]
+    fn whoever_has_just_come_has_time_to_speak_and_no_more() {
+        run(|room, handle| async move {
+            let (fresh, _client) = pair(&handle).await;
+            let (served, _other) = pair(&handle).await;
+            let (mut silent, mut kept) = (room.place(true), room.place(false));
+            silent.take(&fresh);
+            assert!(!room.end_oldest());
+            Sleep::new(&handle, SILENCE).await;
+            kept.take(&served);
+            assert!(room.end_oldest());
+            let end = fresh.receiver(Mode::Once(Group::Head)).recv().await;
+            assert!(matches!(end, Ok(None)));
+            assert_eq!((room.kept(), room.end_oldest(), room.end_oldest()), (1, true, false));
         });
     }
 
@@ -240,7 +285,7 @@ mod tests {
             let (served, client) = pair(&handle).await;
             client.send_whole(b"GET".to_vec()).await.0.unwrap();
             served.readable().await.unwrap();
-            let mut place = room.place();
+            let mut place = room.place(false);
             place.take(&served);
             assert!(room.end_oldest());
             let mut receiver = served.receiver(Mode::Once(Group::Head));

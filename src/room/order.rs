@@ -63,6 +63,11 @@ impl<T> Order<T> {
         place
     }
 
+    /// The oldest.
+    pub(super) fn oldest(&self) -> Option<&T> {
+        self.entries.get(self.oldest as usize)?.value.as_ref()
+    }
+
     /// Takes the oldest out of the order. Its place stays its own.
     pub(super) fn take_oldest(&mut self) -> Option<T> {
         let place = self.oldest;

@@ -120,13 +120,13 @@ impl Client {
             self.intake.set_mode(if once { Mode::Once(Group::Head) } else { self.head_mode() });
             self.alarm.set(if is_fresh { timeouts.head } else { timeouts.idle });
         }
-        self.idle(cx)
+        self.idle(cx, is_fresh)
     }
 
     /// Waits for a byte while nothing of the client's is here and nothing on its way to it: it is idle, and may be ended
     /// for others to come. False when there will be none. Not an `async fn`, for its size.
-    pub(super) fn idle(&mut self, cx: &Rc<Context>) -> impl Future<Output = bool> {
-        let mut place = cx.pools.room().place();
+    pub(super) fn idle(&mut self, cx: &Rc<Context>, is_fresh: bool) -> impl Future<Output = bool> {
+        let mut place = cx.pools.room().place(is_fresh);
         std::future::poll_fn(move |task| {
             let has_more = self.poll_more(cx, task);
             if let Some(answer) = &mut self.answer

@@ -52,7 +52,7 @@ async fn open(cx: &Rc<Context>, client: &mut Client) -> Begun {
     let speaks_first = listener.protocol == Protocol::Https || listener.proxy_protocol.is_some();
     let is_believed = |from: &Vec<Cidr>| from.iter().any(|set| set.contains(client.address));
     // Whoever has not said a word is as idle as one that waits for its next request.
-    if speaks_first && listener.proxy_protocol.as_ref().is_none_or(is_believed) && !client.idle(cx).await {
+    if speaks_first && listener.proxy_protocol.as_ref().is_none_or(is_believed) && !client.idle(cx, true).await {
         return Begun::Close;
     }
     if let Some(from) = &listener.proxy_protocol {

@@ -242,8 +242,8 @@ pub(super) struct Place {
     _inside: Option<Inside>,
 }
 
-/// Flows leave one in this many connections of the process to those who connect: whoever forges addresses has as many
-/// flows as there may be.
+/// Flows leave one in this many connections of the process to those who connect, and half of the core's descriptors:
+/// whoever forges addresses has as many flows as there may be.
 const PART_LEFT: u32 = 8;
 
 /// Why there is no place for a flow.
@@ -263,6 +263,9 @@ impl Place {
         if !config.trusted_proxies.iter().any(|set| set.contains(client)) {
             let max = config.limits.connections_per_client.try_into().unwrap_or(u32::MAX);
             place.ticket = Some(base.share.clients.enter(client, max).map_err(|_| NoPlace::ClientFull)?);
+        }
+        if base.share.stats.flows.value() >= base.share.descriptors / 2 {
+            return Err(NoPlace::Full);
         }
         let max: u32 = config.limits.connections.try_into().unwrap_or(u32::MAX);
         place.is_connection = base.share.connections.try_enter(max - max / PART_LEFT);

@@ -260,11 +260,8 @@ fn reach(obtain: &Obtain<'_>, avoid: Option<usize>) -> Option<(usize, Attempt, U
                 attempt.server().look_up_again();
                 attempt.failed(error.label(), obtain.state);
             }
-            // That is none of the server's. Its client will send again, and then there is a descriptor perhaps.
-            Err(None) => {
-                obtain.pools.give_up();
-                return None;
-            }
+            // That is none of the server's. Nobody gives way: who forges addresses would have all of them do so.
+            Err(None) => return None,
         }
     }
 }
