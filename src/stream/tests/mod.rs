@@ -85,6 +85,7 @@ struct Setup {
     limits: Limits,
     max_connections: Option<u32>,
     access: Access,
+    descriptors: u64,
     flows_max: usize,
     /// Bytes of a buffer for datagrams, if not the usual.
     buffer_bytes: Option<u32>,
@@ -100,6 +101,7 @@ impl Default for Setup {
             limits: Limits { connections: 10_000, connections_per_client: 10_000, ..Limits::default() },
             max_connections: None,
             access: Access::default(),
+            descriptors: 10_000,
             flows_max: super::FLOWS_MAX,
             buffer_bytes: None,
         }
@@ -157,7 +159,7 @@ impl Setup {
                 connections: Arc::default(),
                 requests: Arc::new(Requests::new(1024)),
                 rates: Arc::new(Rates::new(1024, 0)),
-                descriptors: 10_000,
+                descriptors: self.descriptors,
                 events: events().0,
             };
             let mut registry = Registry::default();
