@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::control::Core;
-use crate::limit::{Clients, Gate};
+use crate::limit::{Clients, Gate, Rates, Requests};
 use crate::listen::Peer;
 use crate::log::LogQueue;
 use crate::model::{Cores, KernelChoice};
@@ -18,6 +18,10 @@ use std::sync::mpsc::sync_channel;
 pub(super) struct Shared {
     pub(super) clients: Arc<Clients>,
     pub(super) connections: Arc<Gate>,
+    pub(super) requests: Arc<Requests>,
+    pub(super) rates: Arc<Rates>,
+    /// For each core; see [`descriptors`](super::descriptors).
+    pub(super) descriptors: u64,
     pub(super) events: Events,
     pub(super) log: LogQueue,
     pub(super) snapshot: Arc<Snapshot>,
@@ -106,6 +110,9 @@ pub(super) fn start(cpus: &[usize], kernel: runtime::KernelChoice, shared: Share
                 stats: stats[core].clone(),
                 clients: shared.clients.clone(),
                 connections: shared.connections.clone(),
+                requests: shared.requests.clone(),
+                rates: shared.rates.clone(),
+                descriptors: shared.descriptors,
                 events: shared.events.clone(),
             },
             kernel,

@@ -4,6 +4,7 @@
 
 mod certificates;
 mod cores;
+mod descriptors;
 mod disk;
 mod holder;
 mod listeners;
@@ -18,14 +19,14 @@ pub use certificates::{Certificates, Finding, SiteCertificates, terminations, up
 pub use state::State;
 
 use crate::control::{AdminSocket, Control, KernelStatus, Loaded};
-use crate::limit::{Clients, Gate};
+use crate::limit::{Clients, Gate, Rates, Requests};
 use crate::log;
 use crate::model::{Config, Cores, KernelChoice};
 use crate::shared::events;
 use crate::snapshot::Snapshot;
 use load::Loader;
-use ringferry_runtime::KernelKind;
 use ringferry_runtime::time::monotonic;
+use ringferry_runtime::{KernelKind, random};
 use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
@@ -71,6 +72,8 @@ impl fmt::Display for Failure {
 
 /// Client addresses that are counted at once; beyond it some are admitted uncounted.
 const CLIENTS: usize = 16 * 1024;
+/// Pairs of client and route whose rate is known at once; the stalest give way.
+const RATES: usize = 32 * 1024;
 
 /// Serves until a signal ends it.
 pub fn run(boot: Boot) -> Result<(), Failure> {
@@ -88,11 +91,15 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
     let mut loader = Loader::new(file, cpus.len(), quiet);
     let in_force = loader.first(config)?;
 
+    let descriptors = descriptors::limit();
     let (log, lines) = log::queue();
     let (events, event_queue) = events();
     let shared = cores::Shared {
         clients: Arc::new(Clients::new(CLIENTS)),
         connections: Arc::new(Gate::default()),
+        requests: Arc::new(Requests::new(CLIENTS)),
+        rates: Arc::new(Rates::new(RATES, random())),
+        descriptors: descriptors::for_connections(descriptors, cpus.len()),
         events,
         log: log.clone(),
         snapshot: in_force.snapshot.clone(),
@@ -108,7 +115,7 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         log,
         lines,
         output: output.map_err(|error| Failure::Resource(format!("cannot use stderr: {error}")))?,
-        announce: announcement(&in_force, cpus.len(), &kernel),
+        announce: announcement(&in_force, cpus.len(), &kernel, descriptors),
         may_make_ring: kernel.name == KernelKind::Uring.name(),
         kernel,
         in_force,
@@ -125,13 +132,14 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
 }
 
 /// What is not well, one line for each address, and one that says that it has begun.
-fn announcement(in_force: &Loaded<Snapshot>, cores: usize, kernel: &KernelStatus) -> String {
+fn announcement(in_force: &Loaded<Snapshot>, cores: usize, kernel: &KernelStatus, descriptors: u64) -> String {
     let snapshot = &in_force.snapshot;
     let mut text: String = in_force.warnings.iter().map(|warning| format!("{warning}\n")).collect();
     if let Some(why) = &kernel.refused {
         let name = &kernel.name;
         text += &format!("warning: this runs on {name}: {why}; to be told no more, write kernel = {name:?}\n");
     }
+    text += &descriptors::remark(snapshot.config.limits.connections, descriptors, cores);
     for bound in &snapshot.listeners {
         let shared = if bound.listener.dual_stack && bound.address.is_ipv6() { " (IPv4 and IPv6)" } else { "" };
         text += &format!("listening on {}{shared}\n", bound.url());

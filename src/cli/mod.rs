@@ -21,6 +21,7 @@ use crate::model::{Cores, KernelChoice};
 use clap::{Args, Parser, Subcommand};
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::{ExitCode, Termination};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -187,6 +188,9 @@ struct ExplainArgs {
     /// The URL as a client would ask for it
     #[arg(value_name = "URL")]
     url: String,
+    /// Say whether a client at this address may come
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<IpAddr>,
     #[command(flatten)]
     config: ConfigArg,
     /// Print JSON

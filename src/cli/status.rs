@@ -84,6 +84,11 @@ fn numbers(out: &mut String, status: &Status) {
         (totals.datagrams_dropped, "datagrams not passed on"),
         (totals.upstream_idle, "connections to servers kept for reuse"),
         (totals.accept_errors, "connections not accepted"),
+        (totals.idle_ended, "idle connections of clients ended for others to come"),
+        (totals.upstream_ended, "kept connections to servers closed for their descriptors"),
+        (totals.denied, "requests and connections of clients that are not allowed"),
+        (totals.over_rate, "requests over the rate of their client"),
+        (totals.over_requests, "requests refused because too many were in flight"),
         (totals.log_lines_dropped, "lines of the access log dropped: nobody reads them fast enough"),
         (totals.panics, "connections closed by a bug: please report what the log says"),
     ] {

@@ -119,6 +119,8 @@ impl<'t> Read<'t> for Limits {
                 1..=defaults::CONNECTIONS_MAX,
                 of.connections_per_client,
             ),
+            requests: number("requests", 1..=defaults::CONNECTIONS_MAX, of.requests),
+            requests_per_client: number("requests_per_client", 1..=defaults::CONNECTIONS_MAX, of.requests_per_client),
             idle_per_server: number("idle_per_server", 0..=defaults::CONNECTIONS_MAX, of.idle_per_server),
         })
     }

@@ -33,7 +33,15 @@ pub(super) const LISTEN: Schema = Schema { name: "[listen]", keys: &["http", "ht
 pub(super) const LISTENER: Schema = Schema { name: "an address", keys: &["address", "proxy_protocol", "from"] };
 pub(super) const LIMITS: Schema = Schema {
     name: "[limits]",
-    keys: &["head_bytes", "header_count", "connections", "connections_per_client", "idle_per_server"],
+    keys: &[
+        "head_bytes",
+        "header_count",
+        "connections",
+        "connections_per_client",
+        "requests",
+        "requests_per_client",
+        "idle_per_server",
+    ],
 };
 pub(super) const TIMEOUTS: Schema = Schema {
     name: "[timeouts]",
@@ -56,11 +64,17 @@ pub(super) const SITE: Schema = Schema {
         "strip_prefix",
         "max_body",
         "request_id",
+        "allow",
+        "deny",
+        "rate",
     ],
 };
 pub(super) const HSTS: Schema = Schema { name: "hsts", keys: &["max_age", "include_subdomains", "preload"] };
-pub(super) const ROUTE: Schema =
-    Schema { name: "a route", keys: &["path", "upstream", "redirect", "strip_prefix", "max_body", "request_id"] };
+pub(super) const ROUTE: Schema = Schema {
+    name: "a route",
+    keys: &["path", "upstream", "redirect", "strip_prefix", "max_body", "request_id", "allow", "deny", "rate"],
+};
+pub(super) const RATE: Schema = Schema { name: "rate", keys: &["requests", "burst"] };
 pub(super) const REDIRECT: Schema = Schema { name: "redirect", keys: &["to", "status"] };
 pub(super) const UPSTREAM: Schema = Schema {
     name: "upstream",
@@ -82,11 +96,13 @@ pub(super) const UPSTREAM: Schema = Schema {
 pub(super) const SERVER: Schema =
     Schema { name: "a server", keys: &["url", "weight", "backup", "max_connections", "verify", "ca", "sni"] };
 pub(super) const BALANCE: Schema = Schema { name: "balance", keys: &["header", "cookie"] };
-pub(super) const STREAM: Schema =
-    Schema { name: "[[stream]]", keys: &["listen", "upstream", "idle", "udp_idle", "max_connections"] };
+pub(super) const STREAM: Schema = Schema {
+    name: "[[stream]]",
+    keys: &["listen", "upstream", "idle", "udp_idle", "max_connections", "allow", "deny"],
+};
 
 /// All of them: where a key that was written in the wrong table may belong.
 pub(super) const ALL: &[&Schema] = &[
-    &TOP, &LISTEN, &LISTENER, &LIMITS, &TIMEOUTS, &LOG, &SITE, &HSTS, &ROUTE, &REDIRECT, &UPSTREAM, &SERVER, &BALANCE,
-    &STREAM,
+    &TOP, &LISTEN, &LISTENER, &LIMITS, &TIMEOUTS, &LOG, &SITE, &HSTS, &ROUTE, &RATE, &REDIRECT, &UPSTREAM, &SERVER,
+    &BALANCE, &STREAM,
 ];

@@ -202,6 +202,16 @@ numbers! {
     upstream_idle
     /// Connections that could not be accepted.
     accept_errors
+    /// Idle connections of clients that were ended for others to come.
+    idle_ended
+    /// Kept connections to servers that were closed for their descriptors.
+    upstream_ended
+    /// Requests and connections of clients that may not come there.
+    denied
+    /// Requests that came more often than their client may.
+    over_rate
+    /// Requests that would have been too many in flight.
+    over_requests
     /// Bugs that ended a connection.
     panics
     /// Lines of the access log that were dropped.

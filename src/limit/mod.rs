@@ -1,7 +1,12 @@
-//! Limits of the whole process that all cores count together, without locks: what may be open at once.
+//! Limits of the whole process that all cores count together, without locks: what may be open or in flight at once, and
+//! how often a client may come.
 
 mod clients;
 mod gate;
+mod rate;
+mod requests;
 
 pub use clients::{Clients, Full, Ticket};
 pub use gate::{Gate, Inside};
+pub use rate::{Rates, TooFast};
+pub use requests::{CoreRequests, InFlight, Over, Requests};

@@ -4,6 +4,7 @@
 //! itself: ids index the vectors they were made for, limits are in range, hosts and paths are normalised.
 //! Beside the nouns, the arithmetic that the layers above share: [`hash64`] and [`Rng`].
 
+mod access;
 mod ids;
 mod limits;
 mod listener;
@@ -13,6 +14,7 @@ mod site;
 mod stream;
 mod tls;
 
+pub use access::{Access, Rate};
 pub use ids::{ListenerId, PoolId, RouteId, SiteId};
 pub use limits::{Limits, LogFormat, LogSettings, Timeouts};
 pub use listener::{Cidr, Listener, Protocol};

@@ -87,6 +87,16 @@ pub enum Cause {
     NoRoute,
     /// Two readings of the path choose different routes, or it has none.
     AmbiguousPath,
+    /// The client may not come there.
+    Denied,
+    /// The client comes more often than it may; when it may again, in seconds.
+    TooFast(u16),
+    /// The client has as many requests in flight as it may.
+    ClientBusy,
+    /// As many requests are in flight as there may be.
+    Busy,
+    /// No descriptor was left for a connection to the server.
+    NoDescriptor,
     /// A method that a reverse proxy does not serve.
     MethodNotAllowed,
     /// The request has come through this proxy before.
@@ -153,9 +163,11 @@ impl Error {
             (_, C::UnknownHost) => 421,
             (_, C::NoRoute) => 404,
             (_, C::AmbiguousPath) => 400,
+            (_, C::Denied) => 403,
+            (_, C::TooFast(_) | C::ClientBusy) => 429,
             (_, C::MethodNotAllowed) => 405,
             (_, C::Loop) => 508,
-            (_, C::NoServer | C::NotResolved | C::QueueFull | C::Overloaded) => 503,
+            (_, C::NoServer | C::NotResolved | C::QueueFull | C::Overloaded | C::Busy | C::NoDescriptor) => 503,
             (S::Upstream, C::TimedOut) => 504,
             (S::Upstream, _) => 502,
             (S::Downstream, _) => 400,
@@ -171,6 +183,16 @@ impl Error {
             // A server that stays silent may be at work: only a connection that ended says that it is not.
             (Side::Upstream, T::Request | T::ResponseHead, C::Closed | C::Io) => Retry::IfIdempotent,
             _ => Retry::Never,
+        }
+    }
+
+    /// In how many seconds the client may try again, where it is told so.
+    pub fn retry_after_s(&self) -> Option<u16> {
+        match self.cause {
+            Cause::TooFast(seconds) => Some(seconds),
+            // Any of them may end in the next moment, and a second is the least that can be said.
+            Cause::ClientBusy | Cause::Busy | Cause::NoDescriptor => Some(1),
+            _ => None,
         }
     }
 
@@ -200,6 +222,11 @@ impl Error {
             (_, Cause::UnknownHost) => "unknown host",
             (_, Cause::NoRoute) => "no route",
             (_, Cause::AmbiguousPath) => "ambiguous path",
+            (_, Cause::Denied) => "client not allowed",
+            (_, Cause::TooFast(_)) => "over its rate",
+            (_, Cause::ClientBusy) => "too many requests of this client",
+            (_, Cause::Busy) => "too many requests",
+            (_, Cause::NoDescriptor) => "no descriptor left",
             (_, Cause::MethodNotAllowed) => "method not allowed",
             (_, Cause::Loop) => "request loop",
             (_, Cause::NoServer) => "no server up",
@@ -263,6 +290,9 @@ mod tests {
         check(Downstream, T::Route, C::NoRoute, Some(404), R::Never);
         check(Downstream, T::Route, C::MethodNotAllowed, Some(405), R::Never);
         check(Downstream, T::Route, C::Loop, Some(508), R::Never);
+        check(Downstream, T::Route, C::Denied, Some(403), R::Never);
+        check(Downstream, T::Route, C::TooFast(7), Some(429), R::Never);
+        check(Downstream, T::Route, C::ClientBusy, Some(429), R::Never);
     }
 
     #[test]
@@ -288,5 +318,7 @@ mod tests {
         check(Internal, T::ResponseBody, C::Bug, None, R::Never);
         check(Internal, T::Request, C::Bug, Some(500), R::Never);
         check(Internal, T::RequestHead, C::Overloaded, Some(503), R::Never);
+        check(Internal, T::Route, C::Busy, Some(503), R::Never);
+        check(Internal, T::Connect, C::NoDescriptor, Some(503), R::Never);
     }
 }

@@ -110,7 +110,7 @@ impl Client {
     }
 
     /// Waits for the first byte of a request. False when there will be none: the client closed, was silent for too
-    /// long, or the connection is to end. Not an `async fn`, for its size.
+    /// long, or the connection is to end.
     pub(super) fn wait(&mut self, cx: &Rc<Context>, is_fresh: bool) -> impl Future<Output = bool> {
         if self.inbox.is_empty() {
             let view = cx.view();
@@ -120,6 +120,13 @@ impl Client {
             self.intake.set_mode(if once { Mode::Once(Group::Head) } else { self.head_mode() });
             self.alarm.set(if is_fresh { timeouts.head } else { timeouts.idle });
         }
+        self.idle(cx, is_fresh)
+    }
+
+    /// Waits for a byte while nothing of the client's is here and nothing on its way to it: it is idle, and may be ended
+    /// for others to come. False when there will be none. Not an `async fn`, for its size.
+    pub(super) fn idle(&mut self, cx: &Rc<Context>, is_fresh: bool) -> impl Future<Output = bool> {
+        let mut place = cx.pools.room().place(is_fresh);
         std::future::poll_fn(move |task| {
             let has_more = self.poll_more(cx, task);
             if let Some(answer) = &mut self.answer
@@ -131,6 +138,9 @@ impl Client {
                 if result.is_err() {
                     return Poll::Ready(false);
                 }
+            }
+            if has_more.is_pending() && self.answer.is_none() {
+                place.take(self.outlet.stream());
             }
             has_more
         })

@@ -8,7 +8,7 @@ use super::plan::Facts;
 use super::raw::Raw;
 use super::record::Meter;
 use crate::detect::{Opening, Refused, opening, proxy_header};
-use crate::model::{ListenerId, Protocol, SiteId, SiteTls};
+use crate::model::{Cidr, ListenerId, Protocol, SiteId, SiteTls};
 use crate::proto::error::{Cause, Error, Stage};
 use crate::tls::Engine;
 use crate::wire::{Inbox, ShakeError, shake};
@@ -49,6 +49,12 @@ async fn open(cx: &Rc<Context>, client: &mut Client) -> Begun {
     // Several small messages come before there is a request, if there ever is one.
     client.intake.set_mode(Mode::Stream);
     client.alarm.set(config.timeouts.head);
+    let speaks_first = listener.protocol == Protocol::Https || listener.proxy_protocol.is_some();
+    let is_believed = |from: &Vec<Cidr>| from.iter().any(|set| set.contains(client.address));
+    // Whoever has not said a word is as idle as one that waits for its next request.
+    if speaks_first && listener.proxy_protocol.as_ref().is_none_or(is_believed) && !client.idle(cx, true).await {
+        return Begun::Close;
+    }
     if let Some(from) = &listener.proxy_protocol {
         if !from.iter().any(|set| set.contains(client.address)) {
             return turned_away(cx, client, listener.protocol, Cause::ProxyPeer, None);
