@@ -12,6 +12,7 @@ mod errors;
 mod headers;
 mod http1;
 mod interim;
+mod kernels;
 mod layers;
 mod log;
 mod passthrough;

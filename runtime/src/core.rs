@@ -6,7 +6,7 @@ mod simulated;
 
 use crate::buf::{GroupSettings, Pool};
 use crate::driver::{After, Slots, Stats};
-use crate::kernel::{Kernel, KernelError, KernelSettings, Op, PipeEnds};
+use crate::kernel::{Kernel, KernelChoice, KernelError, KernelKind, KernelSettings, Op, PipeEnds};
 use crate::sys::{Remote, Woken};
 use crate::task::{self, Outcome, Registered, RunQueue, Shelf, TaskTable, Turning};
 use crate::time::{Instant, Wheel};
@@ -21,6 +21,8 @@ use std::time::Duration;
 /// How a core is set up. The defaults suit a small board.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What performs the operations.
+    pub kernel: KernelChoice,
     /// Submission-queue entries; a power of two.
     pub submissions: u32,
     /// Bytes of a small receive buffer, for heads.
@@ -40,6 +42,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
+            kernel: KernelChoice::Auto,
             submissions: 512,
             head_buffer_bytes: 4 * 1024,
             head_buffers: 1024,
@@ -54,7 +57,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    fn kernel(&self) -> KernelSettings {
+    fn for_kernel(&self) -> KernelSettings {
         KernelSettings {
             submissions: self.submissions,
             head: GroupSettings {
@@ -89,6 +92,7 @@ pub struct Core {
     inner: Rc<Inner>,
     remote: Arc<Remote>,
     woken: Woken,
+    refused: Option<KernelError>,
     _registered: Registered,
 }
 
@@ -132,16 +136,17 @@ struct Inner {
 type PanicReport = Rc<dyn Fn(&str)>;
 
 impl Core {
-    /// A core with a ring of its own. It must be turned on the thread that makes it.
+    /// A core with a ring of its own, or what takes its place ([`Settings::kernel`]). It must be turned on the thread
+    /// that makes it.
     pub fn new(settings: &Settings) -> Result<Core, KernelError> {
         let remote = Arc::new(Remote::new().map_err(KernelError::Resources)?);
         let registered = task::register(remote.clone())
             .ok_or_else(|| KernelError::Resources(io::Error::other("too many cores in one process")))?;
-        let kernel = Kernel::uring(&settings.kernel(), remote.clone())?;
-        Ok(Core::with(kernel, remote, registered))
+        let (kernel, refused) = Kernel::new(settings.kernel, &settings.for_kernel(), remote.clone())?;
+        Ok(Core::with(kernel, refused, remote, registered))
     }
 
-    fn with(kernel: Kernel, remote: Arc<Remote>, registered: Registered) -> Core {
+    fn with(kernel: Kernel, refused: Option<KernelError>, remote: Arc<Remote>, registered: Registered) -> Core {
         let now = kernel.now();
         let inner = Inner {
             kernel: RefCell::new(kernel),
@@ -157,7 +162,17 @@ impl Core {
             stats: RefCell::default(),
             on_panic: RefCell::default(),
         };
-        Core { inner: Rc::new(inner), remote, woken: Woken::default(), _registered: registered }
+        Core { inner: Rc::new(inner), remote, woken: Woken::default(), refused, _registered: registered }
+    }
+
+    /// What performs the operations.
+    pub fn kernel(&self) -> KernelKind {
+        self.inner.kernel.borrow().kind()
+    }
+
+    /// Why it is no ring, where one was wanted.
+    pub fn refused(&self) -> Option<&KernelError> {
+        self.refused.as_ref()
     }
 
     /// The handle for tasks.

@@ -17,13 +17,14 @@ mod tls;
 pub use certificates::{Certificates, Finding, SiteCertificates, terminations, upstream_findings};
 pub use state::State;
 
-use crate::control::{AdminSocket, Control, Loaded};
+use crate::control::{AdminSocket, Control, KernelStatus, Loaded};
 use crate::limit::{Clients, Gate};
 use crate::log;
-use crate::model::{Config, Cores};
+use crate::model::{Config, Cores, KernelChoice};
 use crate::shared::events;
 use crate::snapshot::Snapshot;
 use load::Loader;
+use ringferry_runtime::KernelKind;
 use ringferry_runtime::time::monotonic;
 use std::cell::RefCell;
 use std::fmt;
@@ -43,6 +44,8 @@ pub struct Boot {
     pub file: Option<PathBuf>,
     /// Wins over `cores` of the file, also after a reload.
     pub cores: Option<Cores>,
+    /// Wins over `kernel` of the file.
+    pub kernel: Option<KernelChoice>,
     /// The admin socket to open.
     pub admin: Option<PathBuf>,
     /// No access log.
@@ -71,9 +74,10 @@ const CLIENTS: usize = 16 * 1024;
 
 /// Serves until a signal ends it.
 pub fn run(boot: Boot) -> Result<(), Failure> {
-    let Boot { config, file, cores, admin, quiet } = boot;
+    let Boot { config, file, cores, kernel, admin, quiet } = boot;
     cores::raise_descriptor_limit();
     let cpus = cores::choose(cores.as_ref().unwrap_or(&config.cores))?;
+    let kernel = cores::kernel(kernel.unwrap_or(config.kernel))?;
     let admin = admin.map(|path| {
         AdminSocket::bind(&path).map_err(|error| {
             let path = path.display();
@@ -93,7 +97,8 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         log: log.clone(),
         snapshot: in_force.snapshot.clone(),
     };
-    let (threads, cores) = cores::start(&cpus, shared)?;
+    let (threads, cores) = cores::start(&cpus, kernel.choice, shared)?;
+    let kernel = KernelStatus { name: kernel.kind.name().to_owned(), refused: kernel.refused };
     let output = io::stderr().as_fd().try_clone_to_owned().map(File::from);
     let loader = Rc::new(RefCell::new(loader));
     let caretaker = loader.clone();
@@ -103,7 +108,9 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         log,
         lines,
         output: output.map_err(|error| Failure::Resource(format!("cannot use stderr: {error}")))?,
-        announce: announcement(&in_force, cpus.len()),
+        announce: announcement(&in_force, cpus.len(), &kernel),
+        may_make_ring: kernel.name == KernelKind::Uring.name(),
+        kernel,
         in_force,
         reload: Box::new(move |generation, in_force| loader.borrow_mut().again(generation, in_force)),
         look_after: Box::new(move |generation, in_force| caretaker.borrow_mut().look_after(generation, in_force)),
@@ -118,9 +125,13 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
 }
 
 /// What is not well, one line for each address, and one that says that it has begun.
-fn announcement(in_force: &Loaded<Snapshot>, cores: usize) -> String {
+fn announcement(in_force: &Loaded<Snapshot>, cores: usize, kernel: &KernelStatus) -> String {
     let snapshot = &in_force.snapshot;
     let mut text: String = in_force.warnings.iter().map(|warning| format!("{warning}\n")).collect();
+    if let Some(why) = &kernel.refused {
+        let name = &kernel.name;
+        text += &format!("warning: this runs on {name}: {why}; to be told no more, write kernel = {name:?}\n");
+    }
     for bound in &snapshot.listeners {
         let shared = if bound.listener.dual_stack && bound.address.is_ipv6() { " (IPv4 and IPv6)" } else { "" };
         text += &format!("listening on {}{shared}\n", bound.url());
@@ -128,5 +139,6 @@ fn announcement(in_force: &Loaded<Snapshot>, cores: usize) -> String {
     let sites = snapshot.config.sites.len();
     let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     let kernel_tls = if snapshot.tls.is_offloaded() { ", kernel TLS" } else { "" };
-    text + &format!("ready: {}, {}, io_uring{kernel_tls}\n", plural(sites, "site"), plural(cores, "core"))
+    let (sites, cores) = (plural(sites, "site"), plural(cores, "core"));
+    text + &format!("ready: {sites}, {cores}, {}{kernel_tls}\n", kernel.name)
 }

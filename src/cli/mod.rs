@@ -17,7 +17,7 @@ mod source;
 mod status;
 mod version;
 
-use crate::model::Cores;
+use crate::model::{Cores, KernelChoice};
 use clap::{Args, Parser, Subcommand};
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -138,6 +138,8 @@ struct RunArgs {
     /// Use the first N processors, or these (`0-2`, `0,2`), whatever the file says
     #[arg(long, value_name = "N", value_parser = crate::config::parse_cores)]
     cores: Option<Cores>,
+    #[command(flatten)]
+    kernel: KernelArg,
     #[command(flatten)]
     admin: AdminArg,
     /// Write no access log
@@ -298,6 +300,8 @@ struct ProxyArgs {
     /// Answer for this host only; others get 421
     #[arg(long, value_name = "HOST", default_value = "*", hide_default_value = true)]
     host: String,
+    #[command(flatten)]
+    kernel: KernelArg,
     /// Open an admin socket here, for `status` and `reload`
     #[arg(long, value_name = "PATH")]
     admin: Option<PathBuf>,
@@ -321,6 +325,8 @@ struct DemoArgs {
     /// The port for https://; the next free one if it is taken
     #[arg(long, value_name = "PORT", default_value_t = 8443)]
     https_port: u16,
+    #[command(flatten)]
+    kernel: KernelArg,
     /// Open an admin socket here, for `status` and `reload`
     #[arg(long, value_name = "PATH")]
     admin: Option<PathBuf>,
@@ -335,6 +341,13 @@ struct ConfigArg {
 
 /// The configuration file where none is named.
 const CONFIG_FILE: &str = "/etc/ringferry/ringferry.toml";
+
+#[derive(Args, Debug)]
+struct KernelArg {
+    /// What does the I/O: `uring`, `epoll`, or `auto`, which is io_uring where the system allows it and epoll elsewhere
+    #[arg(long = "kernel", value_name = "KERNEL", value_parser = crate::config::parse_kernel)]
+    choice: Option<KernelChoice>,
+}
 
 #[derive(Args, Debug)]
 struct AdminArg {

@@ -1,6 +1,6 @@
 //! Every default, with its why. What a default bounds is described where it is held: `model`.
 
-use crate::model::{Cidr, Hsts, Limits, Listener, LogFormat, LogSettings, Protocol, Timeouts};
+use crate::model::{Cidr, Hsts, KernelChoice, Limits, Listener, LogFormat, LogSettings, Protocol, Timeouts};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -8,6 +8,9 @@ use std::time::Duration;
 pub(super) const LISTEN_HTTP: Listener = everywhere(80, Protocol::Http);
 /// The same for those with TLS.
 pub(super) const LISTEN_HTTPS: Listener = everywhere(443, Protocol::Https);
+
+/// io_uring takes less CPU for the same work; what must not happen is that a board does not serve for want of it.
+pub(super) const KERNEL: KernelChoice = KernelChoice::Auto;
 
 /// Via tells the world what runs here, and few applications read it; CDN-Loop stops loops without it.
 pub(super) const VIA: bool = false;

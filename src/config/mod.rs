@@ -32,7 +32,7 @@ mod word;
 
 pub use problem::{Problem, Severity};
 
-use crate::model::{Config, Cores};
+use crate::model::{Config, Cores, KernelChoice};
 use reader::Scalar;
 
 /// What a text means, and what is wrong with it.
@@ -58,4 +58,10 @@ pub fn load(text: &str, file_name: &str) -> Loaded {
 /// Reads `cores` as the configuration does, for the command line: `2`, `0-2`, `0,2`.
 pub fn parse_cores(text: &str) -> Result<Cores, String> {
     Cores::from_text(text).map_err(reader::Wrong::into_text)
+}
+
+/// The same for `kernel`: `auto`, `uring`, `epoll`.
+pub fn parse_kernel(text: &str) -> Result<KernelChoice, String> {
+    let named = raw::KERNELS.iter().find(|(name, _)| *name == text);
+    named.map(|(_, kernel)| *kernel).ok_or_else(|| "write auto, uring or epoll".to_owned())
 }

@@ -14,6 +14,7 @@ pub(super) const TOP: Schema = Schema {
     name: "the top table",
     keys: &[
         "cores",
+        "kernel",
         "admin",
         "trusted_proxies",
         "via",

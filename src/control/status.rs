@@ -19,6 +19,9 @@ pub struct Status {
     pub uptime_s: u64,
     /// It accepts no more and ends when nothing is in flight.
     pub draining: bool,
+    /// What does the I/O of the cores.
+    #[serde(default)]
+    pub kernel: KernelStatus,
     /// The configuration in force.
     pub snapshot: SnapshotStatus,
     /// Addresses that it accepts on.
@@ -32,6 +35,15 @@ pub struct Status {
     pub cores: Vec<CoreStatus>,
     /// Each pool, in the order of the configuration.
     pub pools: Vec<PoolStatus>,
+}
+
+/// What does the I/O of the cores.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KernelStatus {
+    /// `io_uring` or `epoll`.
+    pub name: String,
+    /// Why it is not io_uring, where that was wanted, and what to do.
+    pub refused: Option<String>,
 }
 
 /// The configuration in force.

@@ -39,6 +39,8 @@ pub struct Config {
     pub streams: Vec<Stream>,
     /// Which processors run the data plane.
     pub cores: Cores,
+    /// What does the I/O of the data plane.
+    pub kernel: KernelChoice,
     /// Named maxima.
     pub limits: Limits,
     /// Named waits.
@@ -67,4 +69,16 @@ pub enum Cores {
     Count(usize),
     /// These processors, by number.
     List(Vec<usize>),
+}
+
+/// What does the I/O of the data plane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KernelChoice {
+    /// io_uring; where it is refused or missing, epoll.
+    #[default]
+    Auto,
+    /// io_uring, or nothing starts.
+    Uring,
+    /// epoll.
+    Epoll,
 }

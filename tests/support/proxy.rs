@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ringferry");
 
+/// Every proxy of the tests that is told none runs on the kernel that this variable names, if it is set:
+/// `RINGFERRY_TEST_KERNEL=epoll`.
+const KERNEL: &str = "RINGFERRY_TEST_KERNEL";
+
 /// A running proxy; it is killed when the value is dropped. Its log is printed if the test fails.
 pub(crate) struct Proxy {
     child: Child,
@@ -84,8 +88,11 @@ impl Proxy {
     pub(crate) fn of_verb_in(config: &str, args: &[&str], environment: &[(&str, &str)]) -> Proxy {
         let dir = TempDir::new();
         std::fs::write(dir.path().join("ringferry.toml"), complete(config)).unwrap();
+        let is_told = args.contains(&"--kernel") || config.contains("kernel = \"");
+        let kernel = std::env::var(KERNEL).ok().filter(|_| !is_told);
         let mut child = Command::new(PROGRAM)
             .args(args)
+            .args(kernel.iter().flat_map(|kernel| ["--kernel", kernel]))
             .current_dir(dir.path())
             .env("NO_COLOR", "1")
             // What it leaves behind when it is killed goes with the directory, and so does what is kept on purpose.

@@ -25,8 +25,9 @@ impl Core {
     pub fn simulated(world: &World, role: Role, settings: &Settings) -> Core {
         let remote = Arc::new(Remote::simulated());
         let registered = task::register(remote.clone()).expect("a number: there are too many cores in one process");
-        let kernel = Kernel::simulated(&settings.kernel(), world, role, remote.clone()).expect("memory for buffers");
-        Core::with(kernel, remote, registered)
+        let kernel =
+            Kernel::simulated(&settings.for_kernel(), world, role, remote.clone()).expect("memory for buffers");
+        Core::with(kernel, None, remote, registered)
     }
 
     /// Whether it has something to do although nothing happens around it.

@@ -5,6 +5,7 @@
 //! is what makes a dropped future harmless.
 #![allow(unsafe_code)]
 
+mod epoll;
 #[cfg(feature = "sim")]
 mod sim;
 mod uring;
@@ -114,12 +115,44 @@ pub(crate) struct KernelSettings {
     pub(crate) datagram: GroupSettings,
 }
 
-/// The kernels. A readiness loop has its place here as well.
+/// The kernels.
 pub(crate) enum Kernel {
     Uring(Box<uring::Uring>),
+    Epoll(Box<epoll::Epoll>),
     /// Plain data; see [`sim`](crate::sim).
     #[cfg(feature = "sim")]
     Sim(Box<sim::Sim>),
+}
+
+/// Which kernel a core is to have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KernelChoice {
+    /// io_uring; where it is refused or missing, epoll.
+    #[default]
+    Auto,
+    /// io_uring, or none.
+    Uring,
+    /// epoll, whatever else there is.
+    Epoll,
+}
+
+/// Which kernel a core has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KernelKind {
+    /// One io_uring.
+    Uring,
+    /// Readiness by epoll, and a call for each operation.
+    Epoll,
+}
+
+impl KernelKind {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            KernelKind::Uring => "io_uring",
+            KernelKind::Epoll => "epoll",
+        }
+    }
 }
 
 /// What the kernel in force does.
@@ -127,6 +160,7 @@ macro_rules! each {
     ($self:expr, $kernel:ident => $does:expr) => {
         match $self {
             Kernel::Uring($kernel) => $does,
+            Kernel::Epoll($kernel) => $does,
             #[cfg(feature = "sim")]
             Kernel::Sim($kernel) => $does,
         }
@@ -144,8 +178,31 @@ macro_rules! simulated {
 }
 
 impl Kernel {
-    pub(crate) fn uring(settings: &KernelSettings, remote: Arc<Remote>) -> Result<Kernel, KernelError> {
-        Ok(Kernel::Uring(Box::new(uring::Uring::new(settings, remote)?)))
+    /// A kernel of the chosen kind, and why it is no ring, where one was wanted.
+    pub(crate) fn new(
+        choice: KernelChoice,
+        settings: &KernelSettings,
+        remote: Arc<Remote>,
+    ) -> Result<(Kernel, Option<KernelError>), KernelError> {
+        let refused = match choice {
+            KernelChoice::Epoll => None,
+            KernelChoice::Auto | KernelChoice::Uring => match uring::Uring::new(settings, remote.clone()) {
+                Ok(uring) => return Ok((Kernel::Uring(Box::new(uring)), None)),
+                Err(error) if choice == KernelChoice::Uring => return Err(error),
+                Err(error) => Some(error),
+            },
+        };
+        let epoll = epoll::Epoll::new(settings, remote)?;
+        Ok((Kernel::Epoll(Box::new(epoll)), refused))
+    }
+
+    pub(crate) fn kind(&self) -> KernelKind {
+        match self {
+            Kernel::Uring(_) => KernelKind::Uring,
+            Kernel::Epoll(_) => KernelKind::Epoll,
+            #[cfg(feature = "sim")]
+            Kernel::Sim(_) => panic!("a simulated core has no kernel of the system"),
+        }
     }
 
     /// A kernel of a simulated world.
@@ -219,6 +276,7 @@ impl Kernel {
     pub(crate) fn refuse(&mut self, op: Op) -> Held {
         match self {
             Kernel::Uring(_) => uring::held(op),
+            Kernel::Epoll(_) => epoll::held(op),
             #[cfg(feature = "sim")]
             Kernel::Sim(_) => sim::held(op),
         }
@@ -287,6 +345,7 @@ impl Kernel {
     /// The core gives up a descriptor that it alone has.
     pub(crate) fn release(&mut self, fd: RawDescriptor) -> Socket {
         simulated!(self, sim => sim.release(fd));
+        self.forget(fd);
         Socket::own(fd)
     }
 
@@ -371,6 +430,9 @@ impl Kernel {
         receive: &RecordKey<'_>,
     ) -> io::Result<()> {
         simulated!(self, _kernel => sim::no_records());
+        if let Kernel::Epoll(epoll) = self {
+            epoll.has_records(fd);
+        }
         ktls::set_keys(fd, send, receive)
     }
 
@@ -386,7 +448,15 @@ impl Kernel {
 
     pub(crate) fn close(&mut self, fd: RawDescriptor) {
         simulated!(self, sim => sim.close(fd));
+        self.forget(fd);
         drop(Socket::own(fd));
+    }
+
+    /// What is kept about a descriptor between its operations ends with it.
+    fn forget(&mut self, fd: RawDescriptor) {
+        if let Kernel::Epoll(epoll) = self {
+            epoll.forget(fd);
+        }
     }
 
     pub(crate) fn now(&self) -> Instant {

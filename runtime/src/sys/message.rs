@@ -51,6 +51,12 @@ const HEAD_BYTES: usize = size_of::<usize>() + 8;
 
 const _: () = assert!(NAME_BYTES >= size_of::<libc::sockaddr_in6>());
 
+/// Where in its buffer a receive leaves what: four numbers (struct io_uring_recvmsg_out), the name, control messages,
+/// and at last the bytes.
+const NAME_AT: usize = 16;
+const CONTROL_AT: usize = NAME_AT + NAME_BYTES;
+pub(super) const BYTES_AT: usize = CONTROL_AT + CONTROL_BYTES;
+
 /// Bytes of a control message with `len` bytes of data.
 const fn space(len: usize) -> usize {
     HEAD_BYTES + len.next_multiple_of(size_of::<usize>())
@@ -59,6 +65,19 @@ const fn space(len: usize) -> usize {
 /// For receives of many datagrams; see [`received`]. Lives as long as the program.
 pub(crate) fn template() -> *const libc::msghdr {
     &raw const TEMPLATE.0
+}
+
+/// The room for names and for control messages in what comes before the bytes, for a receive that is no ring operation.
+pub(super) fn rooms(head: &mut [u8; BYTES_AT]) -> (&mut [u8], &mut [u8]) {
+    head[NAME_AT..].split_at_mut(NAME_BYTES)
+}
+
+/// The numbers at the front: how many bytes there are of name, control messages and datagram, and the flags of
+/// recvmsg(2).
+pub(super) fn write_numbers(head: &mut [u8; BYTES_AT], numbers: [u32; 4]) {
+    for (place, number) in head.chunks_exact_mut(size_of::<u32>()).zip(numbers) {
+        place.copy_from_slice(&number.to_ne_bytes());
+    }
 }
 
 /// Reads what a receive left in `buffer`; `None` where it is not what the kernel writes.
@@ -122,17 +141,15 @@ pub(crate) fn fill(buffer: &mut [u8], peer: SocketAddr, local: Option<LocalAddre
         }
         None => {}
     }
-    let payload_at = 16 + NAME_BYTES + CONTROL_BYTES;
-    let taken = payload.len().min(buffer.len() - payload_at);
+    let (head, bytes) = buffer.split_first_chunk_mut::<BYTES_AT>().expect("room for what comes before the bytes");
+    let taken = payload.len().min(bytes.len());
+    bytes[..taken].copy_from_slice(&payload[..taken]);
     let flags = if taken < payload.len() { libc::MSG_TRUNC } else { 0 };
-    let heads = [name_len, control.len as u32, payload.len() as u32, flags as u32];
-    for (place, head) in buffer.chunks_exact_mut(4).zip(heads) {
-        place.copy_from_slice(&head.to_ne_bytes());
-    }
-    buffer[16..16 + NAME_BYTES].copy_from_slice(&name);
-    buffer[16 + NAME_BYTES..payload_at].copy_from_slice(&control.bytes);
-    buffer[payload_at..payload_at + taken].copy_from_slice(&payload[..taken]);
-    payload_at + taken
+    write_numbers(head, [name_len, control.len as u32, payload.len() as u32, flags as u32]);
+    let (name_room, control_room) = rooms(head);
+    name_room.copy_from_slice(&name);
+    control_room.copy_from_slice(&control.bytes);
+    BYTES_AT + taken
 }
 
 /// The control messages of a send.

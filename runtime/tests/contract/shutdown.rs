@@ -1,9 +1,9 @@
 //! The end of a core, and of tasks that panic, with operations in flight.
 
-use super::support::{core, ends, listener, on_core, pair, turn, turns, udp, until};
+use super::support::{KERNELS, core, ends, listener, on_core, pair, turn, turns, udp, until};
 use ringferry_runtime::net::{Mode, Stream, Udp};
 use ringferry_runtime::time::Sleep;
-use ringferry_runtime::{Group, Handle, mailbox};
+use ringferry_runtime::{Group, Handle, KernelChoice, mailbox};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::pin;
@@ -72,7 +72,11 @@ fn a_core_ends_with_everything_in_flight() {
 
 #[test]
 fn what_is_kept_outside_of_tasks_ends_with_the_core_too() {
-    let core = core();
+    KERNELS.into_iter().for_each(keep_outside);
+}
+
+fn keep_outside(kernel: KernelChoice) {
+    let core = core(kernel);
     let handle = core.handle();
     let (client, mut receiver) = core
         .run({

@@ -1,6 +1,8 @@
 //! Connecting, sending, receiving, ending.
 
-use super::support::{listener, listener_unix, on_core, on_core_in_any_order, on_system, pair, soon};
+use super::support::{
+    listener, listener_unix, on_core, on_core_in_any_order, on_core_to_the_turn, on_system, pair, soon, turns,
+};
 use ringferry_runtime::net::{Listener, Mode, Stream};
 use ringferry_runtime::time::Alarm;
 use ringferry_runtime::{Chunk, Group, bind_tcp, is_taken, join};
@@ -163,6 +165,28 @@ fn a_stream_that_was_read_to_the_last_byte_is_armed_for_what_comes_next() {
             client.reset_on_close(true);
             drop(client);
             soon(&handle, poll_fn(|cx| receiver.poll_broken(cx))).await;
+        }
+    });
+}
+
+#[test]
+fn what_has_happened_before_is_known_when_bytes_are_told() {
+    on_core_to_the_turn(|handle| async move {
+        for mode in [Mode::Stream, Mode::Once(Group::Head)] {
+            let (client, server) = pair(&handle).await;
+            let mut receiver = server.receiver(Mode::Once(Group::Head));
+            for n in 0..6 {
+                // A kept connection ends, and then somebody asks for something on another one.
+                let (other, kept) = pair(&handle).await;
+                let mut probe = kept.receiver(mode);
+                probe.arm();
+                turns(&handle, 2 + n % 2).await;
+                assert!(!probe.is_ready());
+                other.shutdown(Shutdown::Write).unwrap();
+                let (sent, received) = join(client.send(b"ask".as_slice(), true), receiver.recv()).await;
+                assert_eq!((sent.0.unwrap(), &received.unwrap().unwrap()[..]), (3, &b"ask"[..]));
+                assert!(probe.is_ready(), "the end is still unknown, {mode:?}, {n}");
+            }
         }
     });
 }

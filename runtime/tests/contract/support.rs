@@ -3,7 +3,7 @@
 use ringferry_runtime::net::{Listener, Mode, Stream, Udp};
 use ringferry_runtime::sim::{Fault, Faults, Role, World};
 use ringferry_runtime::time::Alarm;
-use ringferry_runtime::{Core, Group, Handle, Settings, Socket, bind_tcp, bind_udp};
+use ringferry_runtime::{Core, Group, Handle, KernelChoice, Settings, Socket, bind_tcp, bind_udp};
 use std::future::{Future, poll_fn};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -13,9 +13,14 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-/// Tiny rings: 8 submissions, 64 completions, 8, 4 and 4 buffers, those for datagrams of 2 KiB.
-fn settings() -> Settings {
+/// The kernels of the system that keep the contract. A simulated one does as well, see [`on_core`].
+pub(crate) const KERNELS: [KernelChoice; 2] = [KernelChoice::Uring, KernelChoice::Epoll];
+
+/// How the cores of the tests are set up: 8 submissions, 64 completions, 8, 4 and 4 buffers, those for datagrams of 2
+/// KiB.
+pub(crate) fn settings(kernel: KernelChoice) -> Settings {
     Settings {
+        kernel,
         submissions: 8,
         head_buffers: 8,
         body_buffers: 4,
@@ -26,14 +31,14 @@ fn settings() -> Settings {
 }
 
 /// A core of the system, with tiny rings.
-pub(crate) fn core() -> Core {
-    Core::new(&settings()).expect("io_uring")
+pub(crate) fn core(kernel: KernelChoice) -> Core {
+    Core::new(&settings(kernel)).unwrap_or_else(|error| panic!("{kernel:?}: {error}"))
 }
 
 /// Histories of a simulated world that each test goes through.
 const SEEDS: RangeInclusive<u64> = 1..=20;
 
-/// Runs a test body on a core of its own: of the system, simulated, and simulated with all that a kernel may do otherwise
+/// Runs a test body on a core of its own: of each kernel of the system, simulated, and simulated with all that a kernel may do otherwise
 /// than is expected of it, whatever the body sends and receives. Afterwards the core must have shut down cleanly.
 pub(crate) fn on_core<F: Future<Output = ()> + 'static>(body: impl Fn(Handle) -> F) {
     let faults =
@@ -51,9 +56,17 @@ pub(crate) fn on_core_to_the_turn<F: Future<Output = ()> + 'static>(body: impl F
     on_kernels(body, None);
 }
 
-/// Runs a test body on a core of the system alone, since it has threads or sockets beside it that no world knows of.
-pub(crate) fn on_system<F: Future<Output = ()> + 'static>(body: impl FnOnce(Handle) -> F) {
-    run("the system", core(), body);
+/// As [`on_core`], on the kernels of the system alone, for bodies that have threads or sockets beside the core that no
+/// world knows of.
+pub(crate) fn on_system<F: Future<Output = ()> + 'static>(body: impl Fn(Handle) -> F) {
+    for kernel in KERNELS {
+        on_core_of(kernel, &body);
+    }
+}
+
+/// The same for one kernel.
+pub(crate) fn on_core_of<F: Future<Output = ()> + 'static>(kernel: KernelChoice, body: impl FnOnce(Handle) -> F) {
+    run(&format!("{kernel:?}"), core(kernel), body);
 }
 
 fn on_kernels<F: Future<Output = ()> + 'static>(body: impl Fn(Handle) -> F, faults: Option<Faults>) {
@@ -66,7 +79,7 @@ fn on_kernels<F: Future<Output = ()> + 'static>(body: impl Fn(Handle) -> F, faul
 
 fn simulate<F: Future<Output = ()> + 'static>(seed: u64, faults: Faults, body: impl FnOnce(Handle) -> F) {
     let world = World::new(seed, faults);
-    run(&format!("seed {seed}"), Core::simulated(&world, Role::Tested, &settings()), body);
+    run(&format!("seed {seed}"), Core::simulated(&world, Role::Tested, &settings(KernelChoice::Auto)), body);
     assert_eq!(world.open_descriptors(), [""; 0], "left open, seed {seed}");
 }
 
@@ -85,25 +98,13 @@ fn unhurried() -> Faults {
 }
 
 fn run<F: Future<Output = ()> + 'static>(kernel: &str, core: Core, body: impl FnOnce(Handle) -> F) {
-    let _where = Where(kernel);
     let handle = core.handle();
     let future = body(handle.clone());
-    core.run(future).expect("the test body panicked");
-    assert_eq!(handle.stats().operations, 0, "operations left after shutdown");
+    core.run(future).unwrap_or_else(|| panic!("the test body panicked on {kernel}"));
+    assert_eq!(handle.stats().operations, 0, "operations left after shutdown, on {kernel}");
     let stats = handle.stats();
     let lent = (stats.head_buffers_lent, stats.body_buffers_lent, stats.datagram_buffers_lent);
-    assert_eq!(lent, (0, 0, 0), "buffers left");
-}
-
-/// Says on which kernel a test has failed.
-struct Where<'a>(&'a str);
-
-impl Drop for Where<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("on {}", self.0);
-        }
-    }
+    assert_eq!(lent, (0, 0, 0), "buffers left, on {kernel}");
 }
 
 /// A listener on a free port of loopback, and its address.

@@ -222,6 +222,7 @@ const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
         &schema::TOP,
         &[
             ("cores", "cores = 2"),
+            ("kernel", "kernel = 'epoll'"),
             ("admin", "admin = '/run/x'"),
             ("trusted_proxies", "trusted_proxies = 'lan'"),
             ("via", "via = true"),
