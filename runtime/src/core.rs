@@ -57,7 +57,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    fn kernel_settings(&self) -> KernelSettings {
+    fn for_kernel(&self) -> KernelSettings {
         KernelSettings {
             submissions: self.submissions,
             head: GroupSettings {
@@ -142,13 +142,11 @@ impl Core {
         let remote = Arc::new(Remote::new().map_err(KernelError::Resources)?);
         let registered = task::register(remote.clone())
             .ok_or_else(|| KernelError::Resources(io::Error::other("too many cores in one process")))?;
-        let (kernel, refused) = Kernel::new(settings.kernel, &settings.kernel_settings(), remote.clone())?;
-        let mut core = Core::with(kernel, remote, registered);
-        core.refused = refused;
-        Ok(core)
+        let (kernel, refused) = Kernel::new(settings.kernel, &settings.for_kernel(), remote.clone())?;
+        Ok(Core::with(kernel, refused, remote, registered))
     }
 
-    fn with(kernel: Kernel, remote: Arc<Remote>, registered: Registered) -> Core {
+    fn with(kernel: Kernel, refused: Option<KernelError>, remote: Arc<Remote>, registered: Registered) -> Core {
         let now = kernel.now();
         let inner = Inner {
             kernel: RefCell::new(kernel),
@@ -164,8 +162,7 @@ impl Core {
             stats: RefCell::default(),
             on_panic: RefCell::default(),
         };
-        let inner = Rc::new(inner);
-        Core { inner, remote, woken: Woken::default(), refused: None, _registered: registered }
+        Core { inner: Rc::new(inner), remote, woken: Woken::default(), refused, _registered: registered }
     }
 
     /// What performs the operations.

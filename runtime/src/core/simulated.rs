@@ -26,8 +26,8 @@ impl Core {
         let remote = Arc::new(Remote::simulated());
         let registered = task::register(remote.clone()).expect("a number: there are too many cores in one process");
         let kernel =
-            Kernel::simulated(&settings.kernel_settings(), world, role, remote.clone()).expect("memory for buffers");
-        Core::with(kernel, remote, registered)
+            Kernel::simulated(&settings.for_kernel(), world, role, remote.clone()).expect("memory for buffers");
+        Core::with(kernel, None, remote, registered)
     }
 
     /// Whether it has something to do although nothing happens around it.

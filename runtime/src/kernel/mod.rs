@@ -200,9 +200,8 @@ impl Kernel {
         match self {
             Kernel::Uring(_) => KernelKind::Uring,
             Kernel::Epoll(_) => KernelKind::Epoll,
-            // It stands in for a ring.
             #[cfg(feature = "sim")]
-            Kernel::Sim(_) => KernelKind::Uring,
+            Kernel::Sim(_) => panic!("a simulated core has no kernel of the system"),
         }
     }
 
@@ -345,8 +344,8 @@ impl Kernel {
 
     /// The core gives up a descriptor that it alone has.
     pub(crate) fn release(&mut self, fd: RawDescriptor) -> Socket {
-        self.forget(fd);
         simulated!(self, sim => sim.release(fd));
+        self.forget(fd);
         Socket::own(fd)
     }
 
@@ -430,10 +429,10 @@ impl Kernel {
         send: &RecordKey<'_>,
         receive: &RecordKey<'_>,
     ) -> io::Result<()> {
+        simulated!(self, _kernel => sim::no_records());
         if let Kernel::Epoll(epoll) = self {
             epoll.has_records(fd);
         }
-        simulated!(self, _kernel => sim::no_records());
         ktls::set_keys(fd, send, receive)
     }
 
@@ -448,8 +447,8 @@ impl Kernel {
     }
 
     pub(crate) fn close(&mut self, fd: RawDescriptor) {
-        self.forget(fd);
         simulated!(self, sim => sim.close(fd));
+        self.forget(fd);
         drop(Socket::own(fd));
     }
 

@@ -141,17 +141,15 @@ pub(crate) fn fill(buffer: &mut [u8], peer: SocketAddr, local: Option<LocalAddre
         }
         None => {}
     }
-    let payload_at = 16 + NAME_BYTES + CONTROL_BYTES;
-    let taken = payload.len().min(buffer.len() - payload_at);
+    let (head, bytes) = buffer.split_first_chunk_mut::<BYTES_AT>().expect("room for what comes before the bytes");
+    let taken = payload.len().min(bytes.len());
+    bytes[..taken].copy_from_slice(&payload[..taken]);
     let flags = if taken < payload.len() { libc::MSG_TRUNC } else { 0 };
-    let heads = [name_len, control.len as u32, payload.len() as u32, flags as u32];
-    for (place, head) in buffer.chunks_exact_mut(4).zip(heads) {
-        place.copy_from_slice(&head.to_ne_bytes());
-    }
-    buffer[16..16 + NAME_BYTES].copy_from_slice(&name);
-    buffer[16 + NAME_BYTES..payload_at].copy_from_slice(&control.bytes);
-    buffer[payload_at..payload_at + taken].copy_from_slice(&payload[..taken]);
-    payload_at + taken
+    write_numbers(head, [name_len, control.len as u32, payload.len() as u32, flags as u32]);
+    let (name_room, control_room) = rooms(head);
+    name_room.copy_from_slice(&name);
+    control_room.copy_from_slice(&control.bytes);
+    BYTES_AT + taken
 }
 
 /// The control messages of a send.

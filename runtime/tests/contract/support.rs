@@ -13,7 +13,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-/// Those of the system.
+/// The kernels of the system that keep the contract. A simulated one does as well, see [`on_core`].
 pub(crate) const KERNELS: [KernelChoice; 2] = [KernelChoice::Uring, KernelChoice::Epoll];
 
 /// How the cores of the tests are set up: 8 submissions, 64 completions, 8, 4 and 4 buffers, those for datagrams of 2
@@ -56,12 +56,15 @@ pub(crate) fn on_core_to_the_turn<F: Future<Output = ()> + 'static>(body: impl F
     on_kernels(body, None);
 }
 
-/// Runs a test body on the kernels of the system alone, since it has threads or sockets beside it that no world knows of.
+/// As [`on_core`], on the kernels of the system alone, for bodies that have threads or sockets beside the core that no
+/// world knows of.
 pub(crate) fn on_system<F: Future<Output = ()> + 'static>(body: impl Fn(Handle) -> F) {
-    KERNELS.into_iter().for_each(|kernel| on_core_of(kernel, &body));
+    for kernel in KERNELS {
+        on_core_of(kernel, &body);
+    }
 }
 
-/// The same on one of them.
+/// The same for one kernel.
 pub(crate) fn on_core_of<F: Future<Output = ()> + 'static>(kernel: KernelChoice, body: impl FnOnce(Handle) -> F) {
     run(&format!("{kernel:?}"), core(kernel), body);
 }
@@ -95,25 +98,13 @@ fn unhurried() -> Faults {
 }
 
 fn run<F: Future<Output = ()> + 'static>(kernel: &str, core: Core, body: impl FnOnce(Handle) -> F) {
-    let _where = Where(kernel);
     let handle = core.handle();
     let future = body(handle.clone());
-    core.run(future).unwrap_or_else(|| panic!("the test body panicked on {kernel:?}"));
-    assert_eq!(handle.stats().operations, 0, "operations left after shutdown, on {kernel:?}");
+    core.run(future).unwrap_or_else(|| panic!("the test body panicked on {kernel}"));
+    assert_eq!(handle.stats().operations, 0, "operations left after shutdown, on {kernel}");
     let stats = handle.stats();
     let lent = (stats.head_buffers_lent, stats.body_buffers_lent, stats.datagram_buffers_lent);
-    assert_eq!(lent, (0, 0, 0), "buffers left, on {kernel:?}");
-}
-
-/// Says on which kernel a test has failed.
-struct Where<'a>(&'a str);
-
-impl Drop for Where<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("on {}", self.0);
-        }
-    }
+    assert_eq!(lent, (0, 0, 0), "buffers left, on {kernel}");
 }
 
 /// A listener on a free port of loopback, and its address.
