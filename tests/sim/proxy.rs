@@ -3,7 +3,7 @@
 use crate::client::{PLAIN_HOST, SECURE_HOST};
 use crate::draw::Draw;
 use ringferry::config;
-use ringferry::limit::{Clients, Gate};
+use ringferry::limit::{Clients, Gate, Rates, Requests};
 use ringferry::listen::Peer;
 use ringferry::log::{self, Batch};
 use ringferry::model::{Config, Protocol};
@@ -56,6 +56,7 @@ impl Proxy {
         let (queue, lines) = log::queue();
         let (told, events) = events();
         let (clients, connections) = (Arc::new(Clients::new(1024)), Arc::new(Gate::default()));
+        let (requests, rates) = (Arc::new(Requests::new(64)), Arc::new(Rates::new(64, 1)));
         let stats: Vec<_> = (0..count).map(|_| Arc::new(CoreStats::default())).collect();
         let (handed_in, handed_out): (Vec<_>, Vec<_>) = (0..count).map(|_| mailbox::channel(8)).unzip();
         let (mut commands, mut works) = (Vec::new(), Vec::new());
@@ -71,6 +72,9 @@ impl Proxy {
                 stats: stats[core].clone(),
                 clients: clients.clone(),
                 connections: connections.clone(),
+                requests: requests.clone(),
+                rates: rates.clone(),
+                descriptors: 1000,
                 events: told.clone(),
             };
             let log = queue.sink(first.config.log.format);
