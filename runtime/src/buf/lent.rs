@@ -12,6 +12,9 @@ pub struct Lent {
     end: u32,
 }
 
+/// What fills a small buffer. More is a body, which is received only when it can be passed on.
+const SPARED_BYTES: usize = 4096;
+
 enum Place {
     Ring(Rc<BufferRing>, u16),
     /// Copied out, since the ring needs its buffer.
@@ -45,6 +48,12 @@ impl Lent {
             }
             Place::Copy(..) => self,
         }
+    }
+
+    /// The same bytes, copied out if the ring is short of buffers and they are few. Whoever has received something may not
+    /// be able to go on before somebody else has: so what nobody has read yet must never be all that there is.
+    pub(crate) fn spared(self) -> Lent {
+        if self.is_scarce() && self.len() <= SPARED_BYTES { self.detach() } else { self }
     }
 
     /// Whether more than half of the ring's buffers are out: time to copy instead of holding on to them.

@@ -146,12 +146,14 @@ impl Slots {
             State::Waiting(waker) => {
                 debug_assert!(!more);
                 let waker = waker.take();
+                let lent = lent.map(Lent::spared);
                 slot.state = State::Done(Done { result, lent, held });
                 waker.map_or(After::Nothing, After::Wake)
             }
             State::Stream(stream) => {
                 // What piles up is copied out: the ring's buffers are for all.
                 let lent = if stream.queue.len() < kind.lent_max(&lent) { lent } else { lent.map(Lent::detach) };
+                let lent = lent.map(Lent::spared);
                 debug_assert!(matches!(held, Held::Nothing | Held::Buffers(_)), "a multishot operation holds nothing");
                 stream.queue.push(Brought { result, lent });
                 stream.ended = !more;

@@ -144,8 +144,9 @@ fn faults_of_every_kind_happen_and_leave_nothing_behind() {
         counts.iter().for_each(|(fault, count)| happened[*fault as usize] += count);
     }
     let never: Vec<_> = Fault::ALL.iter().filter(|fault| happened[**fault as usize] == 0).collect();
-    // There are no datagrams in it.
-    assert_eq!(never, [&Fault::DatagramLost]);
+    // There are no datagrams in it, and its buffers last: only where they are short a send takes what fits.
+    let elsewhere = [&Fault::DatagramLost, &Fault::ShortSend];
+    assert!(never.iter().all(|fault| elsewhere.contains(fault)), "{never:?}");
 }
 
 /// The seed, below 1000, with which a planted bug is found, and what is said about it.
