@@ -1,5 +1,6 @@
 //! The clients of a scene: each makes one connection, asks for some things on it, and looks at what it gets.
 
+use crate::datagrams;
 use crate::draw::Draw;
 use crate::end::{Broken, End, Reader, send};
 use crate::ledger::Ledger;
@@ -33,6 +34,8 @@ pub(crate) enum Kind {
     Upgrade(Exchange),
     /// Bytes both ways.
     Bytes { id: u32, up: u32, down: u32 },
+    /// Datagrams, each answered by itself.
+    Datagrams { id: u32, count: u32 },
 }
 
 /// The host that is asked for.
@@ -47,6 +50,9 @@ impl Visit {
     pub(crate) async fn pay(self, handle: Handle, ledger: Ledger, draw: Draw) {
         let Visit { to, at, kind, leaves, rest } = self;
         Sleep::new(&handle, at).await;
+        if let Kind::Datagrams { id, count } = kind {
+            return datagrams::ask(&handle, to, id, count, &ledger).await;
+        }
         let mut alarm = Alarm::new(&handle);
         alarm.set(CONNECT);
         let stream = match alarm.guard(pin!(Stream::connect(&handle, to))).await {
@@ -110,6 +116,7 @@ impl Kind {
                     Err(broken) => forgotten(ledger, exchange.id, broken),
                 }
             }
+            Kind::Datagrams { .. } => unreachable!("they have no connection"),
             Kind::Bytes { id, up, down } => {
                 let hello = format!("{id} {down} -\r\n\r\n");
                 match end.send(hello.into_bytes()).await {

@@ -5,6 +5,7 @@
 //! and prints what happened. `cargo test --profile sweep --test sim -- --seeds 100000` runs as many as are wanted.
 
 mod client;
+mod datagrams;
 mod draw;
 mod end;
 mod ledger;

@@ -22,27 +22,35 @@ use tokio::sync::mpsc;
 pub(crate) const HTTP: &str = "10.0.0.1:80";
 pub(crate) const HTTPS: &str = "10.0.0.1:443";
 pub(crate) const BYTES: &str = "10.0.0.1:2222";
+pub(crate) const DATAGRAMS: &str = "10.0.0.1:53";
 
 /// The servers of HTTP, and those of bytes.
 pub(crate) const HTTP_SERVERS: [&str; 3] = ["10.0.1.1:8000", "10.0.1.2:8000", "10.0.1.3:8000"];
+/// And that of datagrams.
+pub(crate) const DATAGRAM_SERVER: &str = "10.0.1.6:53";
 pub(crate) const BYTE_SERVERS: [&str; 2] = ["10.0.1.4:7000", "10.0.1.5:7000"];
 
 pub(crate) struct Proxy {
     world: World,
     commands: Vec<Sender<Command<Snapshot>>>,
-    stats: Vec<Arc<CoreStats>>,
+    pub(crate) told: Told,
     works: Vec<JoinHandle<()>>,
     registry: Registry,
     /// Nothing may fail.
     calm: bool,
     current: Arc<Snapshot>,
     next_key: u64,
+}
+
+/// What the cores tell.
+pub(crate) struct Told {
+    stats: Vec<Arc<CoreStats>>,
+    connections: Arc<Gate>,
     lines: mpsc::Receiver<Batch>,
     events: mpsc::Receiver<Event>,
     drained: usize,
-    /// What the log says of itself besides lines of exchanges.
+    /// What went wrong.
     pub(crate) complaints: Vec<String>,
-    connections: Arc<Gate>,
 }
 
 impl Proxy {
@@ -86,17 +94,12 @@ impl Proxy {
         let proxy = Proxy {
             world: world.clone(),
             commands,
-            stats,
+            told: Told { stats, connections, lines, events, drained: 0, complaints: Vec::new() },
             works,
             registry,
             calm,
             current: first,
             next_key,
-            lines,
-            events,
-            drained: 0,
-            complaints: Vec::new(),
-            connections,
         };
         (proxy, cores)
     }
@@ -124,11 +127,37 @@ impl Proxy {
     fn command(&mut self, command: impl Fn() -> Command<Snapshot>) {
         for sender in &self.commands {
             if sender.send(command()).is_err() {
-                self.complaints.push("a core took no command".to_owned());
+                self.told.complaints.push("a core took no command".to_owned());
             }
         }
     }
 
+    pub(crate) fn is_drained(&self) -> bool {
+        self.told.drained >= self.commands.len()
+    }
+
+    /// What goes on.
+    pub(crate) fn left(&self) -> String {
+        let sum = |what: fn(&CoreStats) -> u64| self.told.stats.iter().map(|stats| what(stats)).sum::<u64>();
+        let connections = sum(|stats| stats.connections.value());
+        let exchanges = sum(|stats| stats.exchanges.value());
+        let tunnels = sum(|stats| stats.tunnels.value());
+        format!("{connections} connections, {exchanges} exchanges, {tunnels} tunnels")
+    }
+
+    /// Whether the work of every core has ended.
+    pub(crate) fn has_stopped(&mut self) -> bool {
+        self.works.retain_mut(|work| work.take_if_ended().is_none());
+        self.works.is_empty()
+    }
+
+    /// Gives up all that is shared with the cores, but for what they tell of their ends.
+    pub(crate) fn into_told(self) -> Told {
+        self.told
+    }
+}
+
+impl Told {
     /// Reads what the cores tell. `line` is given each line of the log.
     pub(crate) fn listen(&mut self, mut line: impl FnMut(&str)) {
         while let Ok(batch) = self.lines.try_recv() {
@@ -141,16 +170,6 @@ impl Proxy {
                 Event::Failed { message, .. } => self.complaints.push(message),
             }
         }
-    }
-
-    pub(crate) fn is_drained(&self) -> bool {
-        self.drained >= self.commands.len()
-    }
-
-    /// Whether the work of every core has ended.
-    pub(crate) fn has_stopped(&mut self) -> bool {
-        self.works.retain_mut(|work| work.take_if_ended().is_none());
-        self.works.is_empty()
     }
 
     /// Connections of clients, as all cores together count them, and as each does.
@@ -193,7 +212,10 @@ fn snapshot(
         let kept = current.iter().find(|bound| bound.listener == *listener);
         kept.cloned().unwrap_or_else(|| {
             *next_key += 1;
-            let (address, sockets) = world.listen(listener.address, cores);
+            let (address, sockets) = match listener.protocol {
+                Protocol::Udp => world.listen_udp(listener.address, cores),
+                Protocol::Http | Protocol::Https | Protocol::Tcp => world.listen(listener.address, cores),
+            };
             Arc::new(Bound { key: *next_key, listener: listener.clone(), address, sockets })
         })
     });
@@ -228,6 +250,9 @@ host = "{SECURE_HOST}"
 listen = "https://{HTTPS}"
 tls = "internal"
 upstream = {{ servers = [{secure}] }}
+[[stream]]
+listen = "udp/{DATAGRAMS}"
+upstream = "udp://{DATAGRAM_SERVER}"
 "#,
         kept = draw.pick(&[1, 2, 128]),
         plain = servers(&HTTP_SERVERS, "http", draw),

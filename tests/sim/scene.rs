@@ -1,13 +1,15 @@
 //! What a seed stands for: who comes, what goes wrong, what the operator does meanwhile; and the run of it.
 
 use crate::client::{Kind, Visit};
+use crate::datagrams;
 use crate::draw::Draw;
 use crate::ledger::Ledger;
 use crate::plan::{Exchange, Mishap};
-use crate::proxy::{BYTE_SERVERS, BYTES, HTTP, HTTP_SERVERS, HTTPS, Proxy, address};
+use crate::proxy::{BYTE_SERVERS, BYTES, DATAGRAM_SERVER, DATAGRAMS, HTTP, HTTP_SERVERS, HTTPS, Proxy, address};
 use crate::server;
-use ringferry_runtime::sim::{Faults, Role, World};
-use ringferry_runtime::{Core, Settings};
+use ringferry_runtime::net::Stream;
+use ringferry_runtime::sim::{Fault, Faults, Role, World};
+use ringferry_runtime::{Core, Handle, Settings};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -45,12 +47,18 @@ pub(crate) fn run(seed: u64) -> Outcome {
     let ledger = Ledger::new(calm);
     let (mut proxy, mut cores) = Proxy::start(&world, draw.within(1, 2) as usize, calm, &mut draw);
     let outside = Core::simulated(&world, Role::Outside, &Settings::default());
+    // A stop without a drain, as by a second signal.
+    let is_abrupt = draw.once_in(4);
     let panics = Rc::new(Cell::new(None));
     let seen = panics.clone();
     outside.handle().on_panic(move |message| seen.set(Some(message.to_owned())));
     servers(&world, &outside, seed, &ledger);
     let present = clients(&outside, seed, &mut draw, &ledger);
-    cores.push(outside);
+    let outside = {
+        let handle = outside.handle();
+        cores.push(outside);
+        handle
+    };
 
     // The operator comes now and then; the last one ends it all.
     let mut reloads: Vec<u64> = (0..draw.below(4)).map(|_| draw.below(20_000)).collect();
@@ -60,7 +68,7 @@ pub(crate) fn run(seed: u64) -> Outcome {
     let mut stage = Stage::Open;
     let mut turned: Vec<&mut Core> = cores.iter_mut().collect();
     let mut problems = Vec::new();
-    let mut turns = 0;
+    let (mut turns, mut idle_steps) = (0, 0);
     while stage != Stage::Over {
         let goes_on = world.step(&mut turned);
         turns += turned.len() as u64;
@@ -73,8 +81,13 @@ pub(crate) fn run(seed: u64) -> Outcome {
         if now >= faults_until {
             world.faults_off();
         }
-        proxy.listen(|line| note(line, &ledger));
+        proxy.told.listen(|line| note(line, &ledger));
         stage = match stage {
+            Stage::Open if present.get() == 0 && is_abrupt => {
+                stragglers(&outside);
+                proxy.stop();
+                Stage::Stopping
+            }
             Stage::Open if present.get() == 0 => {
                 world.faults_off();
                 proxy.drain();
@@ -88,26 +101,31 @@ pub(crate) fn run(seed: u64) -> Outcome {
             other => other,
         };
         problems.extend(ledger.problems());
-        problems.append(&mut proxy.complaints);
+        problems.append(&mut proxy.told.complaints);
         problems.extend(panics.take().map(|message| format!("the outside panicked: {message}")));
         if !problems.is_empty() {
             break;
         }
-        if stage != Stage::Over && (now > END || !goes_on) {
-            problems.push(format!("{stage:?} for ever, with {} clients", present.get()));
+        // What the operator has just done is seen in the next step.
+        idle_steps = if goes_on { 0 } else { idle_steps + 1 };
+        if stage != Stage::Over && (now > END || idle_steps > 1) {
+            let left = proxy.left();
+            problems.push(format!("{stage:?} for ever, with {} clients, {left}, the clock at {now:?}", present.get()));
             break;
         }
     }
     if problems.is_empty() {
-        proxy.listen(|line| note(line, &ledger));
+        let mut told = proxy.into_told();
+        // Who still comes while a core goes is let go of, wherever he is then.
+        world.set_faults(Faults::none().with(Fault::CancelLoses, 500));
+        cores.drain(..cores.len() - 1).for_each(drop);
+        world.cut_short(cores);
+        told.listen(|line| note(line, &ledger));
         ledger.close();
         problems.extend(ledger.problems());
-        let counted = proxy.connections();
-        if counted != (0, 0) {
-            problems.push(format!("all have gone, and {counted:?} connections are counted"));
+        if told.connections() != (0, 0) {
+            problems.push(format!("all have gone, and {:?} connections are counted", told.connections()));
         }
-        drop(proxy);
-        world.cut_short(cores);
     }
     for line in world.trace() {
         println!("{line}");
@@ -136,10 +154,20 @@ fn servers(world: &World, outside: &Core, seed: u64, ledger: &Ledger) {
             server::http(stream, ledger.clone(), draw)
         });
     }
+    let (_, sockets) = world.listen_udp(address(DATAGRAM_SERVER), 1);
+    datagrams::echo(&handle, &sockets[0]);
     for at in BYTE_SERVERS {
         let (_, sockets) = world.listen(address(at), 1);
         let ledger = ledger.clone();
         server::listen(&handle, &sockets[0], move |stream, _| server::bytes(stream, ledger.clone()));
+    }
+}
+
+/// Clients that come when nobody expects any more.
+fn stragglers(outside: &Handle) {
+    for _ in 0..10 {
+        let handle = outside.clone();
+        outside.spawn(async move { drop(Stream::connect(&handle, address(HTTP)).await) });
     }
 }
 
@@ -176,6 +204,10 @@ fn visit(draw: &mut Draw, next_id: &mut u32, has_tls: bool, calm: bool) -> Visit
             (exchange.method, exchange.up) = ("GET", draw.length());
             (exchange.answer.status, exchange.answer.mishap) = (101, Mishap::None);
             (HTTP, Kind::Upgrade(exchange))
+        }
+        2 if draw.once_in(2) => {
+            let id = exchange(draw).id;
+            (DATAGRAMS, Kind::Datagrams { id, count: draw.within(1, 6) as u32 })
         }
         _ => {
             let secure = has_tls && draw.once_in(2);

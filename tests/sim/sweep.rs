@@ -89,7 +89,7 @@ fn replays(seed: u64) -> bool {
 fn find(plant: Plant, from: u64, count: u64) -> bool {
     let swept = many(from, count, Some(plant));
     match swept.failed.first_key_value() {
-        Some((seed, problem)) => println!("{plant:?}: found by seed {seed}: {problem}"),
+        Some((seed, problem)) => println!("{plant:?}: found by seed {seed}: {}", problem.replace('\n', " ")),
         None => println!("{plant:?}: NOT FOUND by {count} seeds from {from}"),
     }
     !swept.failed.is_empty()

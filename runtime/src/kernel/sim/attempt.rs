@@ -147,22 +147,24 @@ impl Sim {
     ) -> Tried {
         let total: usize = chunks.clone().map(<[u8]>::len).sum();
         let mut gone = *sent;
-        for chunk in chunks {
-            let left = &chunk[gone.min(chunk.len())..];
+        'all: for chunk in chunks {
+            let mut left = &chunk[gone.min(chunk.len())..];
             gone = gone.saturating_sub(chunk.len());
-            if left.is_empty() {
-                continue;
-            }
-            match self.world.send(fd, left, wait != Wait::All, self.core) {
-                Ok(count) => {
-                    *sent += count;
-                    if count < left.len() {
-                        break;
+            while !left.is_empty() {
+                match self.world.send(fd, left, wait != Wait::All, self.core) {
+                    // What was taken may be on its way already, and then there is room again.
+                    Ok(count) if count == left.len() || count > 0 && wait == Wait::All => {
+                        *sent += count;
+                        left = &left[count..];
                     }
+                    Ok(count) => {
+                        *sent += count;
+                        break 'all;
+                    }
+                    // What has gone is told first; the error is told by the next one.
+                    Err(errno) if *sent == 0 => return Tried::Ended(-errno, None),
+                    Err(_) => return Tried::Ended(*sent as i32, None),
                 }
-                // What has gone is told first; the error is told by the next one.
-                Err(errno) if *sent == 0 => return Tried::Ended(-errno, None),
-                Err(_) => return Tried::Ended(*sent as i32, None),
             }
         }
         match wait {
