@@ -213,9 +213,10 @@ async fn answer(reader: &mut Reader, exchange: &Exchange, ledger: &Ledger) -> Re
     let stays = head.field("connection").is_none_or(|options| !options.eq_ignore_ascii_case("close"));
     let framing = if exchange.is_bodiless(status) { (Framing::Length, 0) } else { head.framing(false) };
     let mut offset = 0;
-    let received = reader.body(framing, |piece| match from {
-        Some(_) => check(ledger, (id, Way::Down), &mut offset, piece),
-        None => {}
+    let received = reader.body(framing, |piece| {
+        if from.is_some() {
+            check(ledger, (id, Way::Down), &mut offset, piece);
+        }
     });
     received.await?;
     if from.is_some() {

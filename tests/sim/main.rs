@@ -9,6 +9,7 @@ mod datagrams;
 mod draw;
 mod end;
 mod ledger;
+mod loader;
 mod pattern;
 mod plan;
 mod proxy;

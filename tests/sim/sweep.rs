@@ -72,7 +72,7 @@ pub(crate) fn run(asked: &Asked) -> bool {
         Asked::Test => {
             let clean = many(0, TESTED, None).report();
             let again = replays(REPLAYED);
-            clean && again && Plant::ALL.into_iter().fold(true, |all, plant| find(plant, 0, FOUND_WITHIN) && all)
+            clean && again && Plant::ALL.into_iter().all(|plant| find(plant, 0, FOUND_WITHIN))
         }
     }
 }
