@@ -4,7 +4,7 @@ mod handle;
 
 use crate::buf::{GroupSettings, Pool};
 use crate::driver::{After, Slots, Stats};
-use crate::kernel::{Kernel, KernelError, KernelSettings, Op, PipeEnds};
+use crate::kernel::{Kernel, KernelError, KernelSettings, Op, PipeEnds, RingRestriction};
 use crate::sys::{Remote, Woken};
 use crate::task::{self, Outcome, Registered, RunQueue, Shelf, TaskTable, Turning};
 use crate::time::{Instant, Wheel};
@@ -21,6 +21,8 @@ use std::time::Duration;
 pub struct Settings {
     /// Submission-queue entries; a power of two.
     pub submissions: u32,
+    /// The ring refuses what the runtime never asks of it.
+    pub restrict_ring: bool,
     /// Bytes of a small receive buffer, for heads.
     pub head_buffer_bytes: u32,
     /// How many of them; a power of two.
@@ -39,6 +41,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             submissions: 512,
+            restrict_ring: true,
             head_buffer_bytes: 4 * 1024,
             head_buffers: 1024,
             body_buffer_bytes: 64 * 1024,
@@ -115,6 +118,7 @@ impl Core {
         let kernel = Kernel::uring(
             &KernelSettings {
                 submissions: settings.submissions,
+                restrict: settings.restrict_ring,
                 head: GroupSettings {
                     bytes: settings.head_buffer_bytes,
                     count: settings.head_buffers,
@@ -154,6 +158,11 @@ impl Core {
     /// The handle for tasks.
     pub fn handle(&self) -> Handle {
         Handle(self.inner.clone())
+    }
+
+    /// Whether its ring refuses what the runtime never asks of it.
+    pub fn restriction(&self) -> RingRestriction {
+        self.inner.kernel.borrow().restriction().clone()
     }
 
     /// Runs until `future` is ready, then ends all other tasks and waits for their operations.

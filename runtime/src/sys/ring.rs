@@ -1,10 +1,12 @@
-//! Making a ring: the flags that pay, dropped one by one where the kernel does not know them.
+//! Making a ring: the flags that pay, dropped one by one where the kernel does not know them; and keeping it to what it is
+//! used for.
 
-use io_uring::IoUring;
+use io_uring::register::Restriction;
+use io_uring::{IoUring, squeue};
 use std::fmt;
 use std::io;
 
-/// A ring and what was found while making it.
+/// A ring, not yet enabled if it is to be restricted, and what was found while making it.
 pub(crate) struct Made {
     pub(crate) ring: IoUring,
     /// IORING_ENTER_NO_IOWAIT may be passed (6.15): waiting is not shown as iowait.
@@ -42,15 +44,29 @@ impl fmt::Display for KernelError {
 
 impl std::error::Error for KernelError {}
 
+/// Whether a ring does only what the runtime asks of it, whoever asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RingRestriction {
+    /// It refuses all other operations, flags and registrations.
+    On,
+    /// Nobody wanted it.
+    Off,
+    /// The kernel would not; why.
+    Refused(String),
+}
+
 /// Makes a ring with `entries` submission entries and eight times as many completion entries: multishot operations
-/// complete many times for one submission.
-pub(crate) fn make(entries: u32) -> Result<Made, KernelError> {
+/// complete many times for one submission. One that is `disabled` does nothing before it is [restricted](restrict).
+pub(crate) fn make(entries: u32, disabled: bool) -> Result<Made, KernelError> {
     // From all that pays to nothing but what has to be. SINGLE_ISSUER and DEFER_TASKRUN came with 6.0 and 6.1,
-    // COOP_TASKRUN with 5.19, SUBMIT_ALL with 5.18.
+    // COOP_TASKRUN with 5.19, SUBMIT_ALL with 5.18. R_DISABLED is older than what a ring cannot be without.
     let mut last = None;
     for level in 0..4 {
         let mut builder = IoUring::builder();
         builder.setup_clamp().setup_cqsize(entries * 8);
+        if disabled {
+            builder.setup_r_disabled();
+        }
         if level < 3 {
             builder.setup_submit_all();
         }
@@ -74,6 +90,26 @@ pub(crate) fn make(entries: u32) -> Result<Made, KernelError> {
         }
     }
     Err(classify(last.unwrap_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))))
+}
+
+/// Restricts a disabled ring to these operations and flags, and to no registration at all; then enables it. The thread
+/// that calls this is the one that may submit (SINGLE_ISSUER).
+///
+/// A kernel that does not know the last of the operations refuses the whole list; it is tried without, and what cannot
+/// be restricted is enabled as it is.
+pub(crate) fn restrict(ring: &IoUring, opcodes: &[u8], flags: squeue::Flags) -> Result<RingRestriction, KernelError> {
+    let submitter = ring.submitter();
+    let allow = |opcodes: &[u8]| {
+        let flags = Restriction::sqe_flags_allowed(flags.bits());
+        let mut list: Vec<_> = opcodes.iter().map(|opcode| Restriction::sqe_op(*opcode)).chain([flags]).collect();
+        submitter.register_restrictions(&mut list)
+    };
+    let outcome = allow(opcodes).or_else(|_| allow(&opcodes[..opcodes.len() - 1]));
+    submitter.register_enable_rings().map_err(KernelError::Resources)?;
+    Ok(match outcome {
+        Ok(()) => RingRestriction::On,
+        Err(error) => RingRestriction::Refused(error.to_string()),
+    })
 }
 
 fn classify(error: io::Error) -> KernelError {
