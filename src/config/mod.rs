@@ -2,7 +2,7 @@
 //! write instead. Pure: reads no file, resolves no name, knows no machine.
 //!
 //! The way of a text: `syntax` (TOML, recovering from errors) → `raw`, `listen`, `site`, `tls`, `upstream`, `trust` and
-//! `stream` (each table by itself, through the typed `reader` and the words of `word`, `name`, `address`, `server`,
+//! `stream` (each table by itself, `[privileges]` in a file of its own, through the typed `reader` and the words of `word`, `name`, `address`, `server`,
 //! `file`, `units`) → `check` and `listeners` (what only several tables together can get wrong) → the model. `schema`
 //! lists the tables and their keys, `hint` knows what was meant, `defaults` has every default with its why.
 
@@ -14,6 +14,7 @@ mod hint;
 mod listen;
 mod listeners;
 mod name;
+mod privileges;
 mod problem;
 mod raw;
 mod reader;

@@ -24,6 +24,7 @@ pub(super) const TOP: Schema = Schema {
         "limits",
         "timeouts",
         "log",
+        "privileges",
         "site",
         "stream",
     ],
@@ -39,6 +40,8 @@ pub(super) const TIMEOUTS: Schema = Schema {
     keys: &["head", "idle", "body_idle", "tunnel_idle", "connect", "first_byte", "upstream_idle"],
 };
 pub(super) const LOG: Schema = Schema { name: "[log]", keys: &["format"] };
+pub(super) const PRIVILEGES: Schema =
+    Schema { name: "[privileges]", keys: &["user", "no_new_privs", "landlock", "restrict_rings", "seccomp"] };
 pub(super) const SITE: Schema = Schema {
     name: "[[site]]",
     keys: &[
@@ -86,6 +89,19 @@ pub(super) const STREAM: Schema =
 
 /// All of them: where a key that was written in the wrong table may belong.
 pub(super) const ALL: &[&Schema] = &[
-    &TOP, &LISTEN, &LISTENER, &LIMITS, &TIMEOUTS, &LOG, &SITE, &HSTS, &ROUTE, &REDIRECT, &UPSTREAM, &SERVER, &BALANCE,
+    &TOP,
+    &LISTEN,
+    &LISTENER,
+    &LIMITS,
+    &TIMEOUTS,
+    &LOG,
+    &PRIVILEGES,
+    &SITE,
+    &HSTS,
+    &ROUTE,
+    &REDIRECT,
+    &UPSTREAM,
+    &SERVER,
+    &BALANCE,
     &STREAM,
 ];
