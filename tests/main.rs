@@ -15,6 +15,7 @@ mod interim;
 mod layers;
 mod log;
 mod passthrough;
+mod privilege;
 mod proxy_protocol;
 mod reload;
 mod routing;

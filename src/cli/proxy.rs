@@ -13,7 +13,7 @@ pub(super) fn proxy(args: ProxyArgs) -> Exit {
     let Loaded { config, problems } = load(&text, NAME);
     source::print(&problems, NAME);
     match config {
-        Some(config) => serve(Boot { config, file: None, cores: None, admin: args.admin, quiet: false }),
+        Some(config) => serve(Boot { config, file: None, cores: None, admin: args.admin, quiet: false, scratch: None }),
         // What is wrong with the text was typed as an argument.
         None => Exit::Usage,
     }

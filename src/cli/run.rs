@@ -10,5 +10,5 @@ pub(super) fn run(args: RunArgs) -> Exit {
         Err(exit) => return exit,
     };
     let admin = Some(args.admin.path_or(config.admin.as_deref()));
-    serve(Boot { config, file: Some(args.config.file), cores: args.cores, admin, quiet: args.quiet })
+    serve(Boot { config, file: Some(args.config.file), cores: args.cores, admin, quiet: args.quiet, scratch: None })
 }
