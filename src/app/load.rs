@@ -98,8 +98,8 @@ impl Loader {
         plan.allows(&Plan::of(config, self.file.as_deref(), state)).map_err(|path| out_of_reach(&path))
     }
 
-    /// What is due without anybody asking: new ticket keys, and a snapshot with certificates of our own that last longer
-    /// than those in force. It reads no configuration.
+    /// What is due without anybody asking: new ticket keys, and a snapshot with certificates of our own that last
+    /// longer than those in force. It reads no configuration.
     pub(super) fn look_after(
         &mut self,
         generation: u64,
@@ -147,14 +147,15 @@ impl Loader {
 /// Neither can be lifted again: that is the sense of it.
 fn out_of_reach(path: &Path) -> String {
     format!(
-        "{}: Landlock keeps this process to the folders that its configuration named at the start, and this is in none of \
-         them, or has been put in the place of one: restart Ringferry to have it, or start it with landlock = false in [privileges]",
+        "{}: Landlock keeps this process to the folders that its configuration named at the start, and this is in none \
+         of them, or has been put in the place of one: restart Ringferry to have it, or start it with landlock = false \
+         in [privileges]",
         path.display()
     )
 }
 
-const PRIVILEGES_CHANGED: &str = "warning: [privileges] has changed: what was given up cannot be had back, and the rest is \
-                                  given up at a start: restart Ringferry";
+const PRIVILEGES_CHANGED: &str = "warning: [privileges] has changed: what was given up cannot be had back, and the \
+                                  rest is given up at a start: restart Ringferry";
 
 fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())

@@ -1,6 +1,6 @@
 //! Boot and end: the order in which everything is made, and who knows whom. No decision of its own.
 //!
-//! another user → bind → paths → cores (threads, rings) → system calls → announce → control plane until a signal → join.
+//! another user → bind → paths → cores (threads, rings) → system calls → announce → control plane → join.
 
 mod certificates;
 mod cores;

@@ -71,8 +71,9 @@ impl State {
         &self.folder
     }
 
-    /// Makes it another user's, who has to keep it from here on; makes the folder, if it will be wanted. What belongs to
-    /// somebody else than root was given away on purpose, and a folder with files of others in it is not ours to give.
+    /// Makes it another user's, who has to keep it from here on; makes the folder, if it will be wanted. What belongs
+    /// to somebody else than root was given away on purpose, and a folder with files of others in it is not ours to
+    /// give.
     pub(super) fn hand_over(&self, config: &Config, uid: u32, gid: u32) -> io::Result<()> {
         if wants_authority(config) {
             DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&self.folder)?;

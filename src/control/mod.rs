@@ -66,8 +66,8 @@ pub type Reload<S> = Box<dyn FnMut(u64, &S) -> Result<Loaded<S>, String>>;
 /// Called every minute, with what [`Reload`] is given: a snapshot to publish, if one is due without anybody asking.
 pub type LookAfter<S> = Box<dyn FnMut(u64, &S) -> Option<Result<Loaded<S>, String>>>;
 
-/// Called once everything that needs a ring has one, and signals are heeded: until then one would end the process without
-/// a drain. Gives up what is not needed from here on, which is what it returns first; and then what to say.
+/// Called once everything that needs a ring has one, and signals are heeded: until then one would end the process
+/// without a drain. Gives up what is not needed from here on, which is what it returns first; and then what to say.
 pub type Begin = Box<dyn FnOnce() -> (PrivilegeStatus, String)>;
 
 /// One core, seen from here.

@@ -51,8 +51,8 @@ const UNDELIVERED: u32 = u32::MAX - 2;
 /// A message from another core. It only ends the wait: what it is about has come by then.
 const NUDGE: u32 = u32::MAX - 3;
 
-/// All that a ring is ever asked for: what [`prepare`] makes, and messages to other rings, which kernels before 5.18 do not
-/// know and which we can do without.
+/// All that a ring is ever asked for: what [`prepare`] makes, and messages to other rings, which kernels before 5.18 do
+/// not know and which we can do without.
 const OPCODES: &[u8] = &[
     opcode::AcceptMulti::CODE,
     opcode::Recv::CODE,

@@ -1,5 +1,5 @@
-//! Landlock: files are reached only below the paths of a [`Plan`]. What is open already stays usable, and so do sockets:
-//! servers come and go, so there is no rule on ports, and connecting to a unix socket is none of its rights.
+//! Landlock: files are reached only below the paths of a [`Plan`]. What is open already stays usable, and so do
+//! sockets: servers come and go, so there is no rule on ports, and connecting to a unix socket is none of its rights.
 
 use super::paths::Plan;
 use super::{on, unavailable};
@@ -43,5 +43,5 @@ fn enforce(plan: &Plan) -> Result<RestrictionStatus, RulesetError> {
 /// The rights of Linux 6.10: all that there are on files and folders but to connect to a socket by its path.
 const RIGHTS: ABI = ABI::V5;
 
-const NOT_THERE: &str = "this kernel has no Landlock, or does not start it, or a container refuses it: it has to be built in \
-                         (CONFIG_SECURITY_LANDLOCK) and in the list lsm= of the kernel's command line";
+const NOT_THERE: &str = "this kernel has no Landlock, or does not start it, or a container refuses it: it has to be \
+                         built in (CONFIG_SECURITY_LANDLOCK) and in the list lsm= of the kernel's command line";

@@ -1,5 +1,5 @@
-//! Which files a configuration needs while it runs: the folders that they lie in, since whoever renews a file puts another
-//! one in its place. Looks at the disk for links; opens nothing.
+//! Which files a configuration needs while it runs: the folders that they lie in, since whoever renews a file puts
+//! another one in its place. Looks at the disk for links; opens nothing.
 
 use crate::model::{CertificateSource, Config, SiteTls, Trust};
 use std::collections::{BTreeSet, HashMap};
@@ -19,8 +19,8 @@ pub(in crate::app) struct Plan {
     pub(in crate::app) remove: Vec<PathBuf>,
     /// Files and folders are removed.
     pub(in crate::app) scratch: Vec<PathBuf>,
-    /// Device and inode of each folder that was there when the plan became final: a rule is for that one, not for another
-    /// that is put in its place.
+    /// Device and inode of each folder that was there when the plan became final: a rule is for that one, not for
+    /// another that is put in its place.
     pub(in crate::app) identities: HashMap<PathBuf, (u64, u64)>,
 }
 
@@ -104,8 +104,8 @@ pub(super) fn named(config: &Config, file: Option<&Path>) -> Vec<PathBuf> {
     paths
 }
 
-/// A file or a folder. Of a folder also what the links in it, and in the folders in it, lead to: ACME clients keep their
-/// certificates so.
+/// A file or a folder. Of a folder also what the links in it, and in the folders in it, lead to: ACME clients keep
+/// their certificates so.
 fn add_with_links(path: &Path, read: &mut BTreeSet<PathBuf>) {
     let entries = |folder: &Path| {
         let folder = fs::canonicalize(folder).ok().filter(|folder| !is_root(folder));
@@ -119,8 +119,8 @@ fn add_with_links(path: &Path, read: &mut BTreeSet<PathBuf>) {
     }
 }
 
-/// A folder; or the one that a file is named in, and the one that it lies in. Never the root of the disk, which all else is
-/// below: a file there is added by itself.
+/// A folder; or the one that a file is named in, and the one that it lies in. Never the root of the disk, which all
+/// else is below: a file there is added by itself.
 fn add(path: &Path, read: &mut BTreeSet<PathBuf>) {
     let found = fs::canonicalize(path);
     let named_in = match &found {
@@ -156,9 +156,9 @@ fn parent(path: &Path) -> &Path {
 /// Entries of a folder that are looked at for links: as many as certificates are looked for among.
 const ENTRIES_MAX: usize = 4096;
 
-/// All of /etc: DHCP clients and editors put another file in the place of resolv.conf or hosts, so a rule on these alone
-/// would end with the first change. Libraries: the C library loads those that look names up when it first needs them.
-/// The processors: it counts them before it gives a thread memory of its own.
+/// All of /etc: DHCP clients and editors put another file in the place of resolv.conf or hosts, so a rule on these
+/// alone would end with the first change. Libraries: the C library loads those that look names up when it first needs
+/// them. The processors: it counts them before it gives a thread memory of its own.
 const SYSTEM: &[&str] = &[
     "/etc",
     "/lib",

@@ -1,13 +1,14 @@
 //! seccomp: system calls that a proxy never makes are refused, to every thread.
 //!
-//! A list of what is refused, not of what is allowed: which calls the C library, the allocator and the resolver's modules
-//! make differs from version to version and from processor to processor, and one that is missing from a list would end a
-//! connection, or the process, years later. What is listed here is what turns control over a process into more: new rings
-//! (what a ring does is not seen here), programs, other processes, mounts, namespaces, the kernel itself.
+//! A list of what is refused, not of what is allowed: which calls the C library, the allocator and the resolver's
+//! modules make differs from version to version and from processor to processor, and one that is missing from a list
+//! would end a connection, or the process, years later. What is listed here is what turns control over a process into
+//! more: new rings (what a ring does is not seen here), programs, other processes, mounts, namespaces, the kernel
+//! itself.
 //!
-//! Programs are refused as well, although a new version will have to take over from a running one some day: a filter and
-//! Landlock rules outlive `execve`, so what was started from here could make no ring. Whoever starts it has to be outside:
-//! the verb itself, or systemd.
+//! Programs are refused as well, although a new version will have to take over from a running one some day: a filter
+//! and Landlock rules outlive `execve`, so what was started from here could make no ring. Whoever starts it has to be
+//! outside: the verb itself, or systemd.
 
 use super::{on, unavailable};
 use crate::control::MeasureStatus;

@@ -2,8 +2,9 @@
 //! CAP_DAC_READ_SEARCH, if the configuration names what the user may not read: keys of mode 0600 that belong to root.
 //!
 //! A process that opens files for another would hold the same right, and would have to know which files, which is what
-//! Landlock does. It would be one more process, and could not tell a good request from one of a proxy that was taken over,
-//! since each reload may name new files. Where Landlock is missing, the capability reads every file: `status` says so.
+//! Landlock does. It would be one more process, and could not tell a good request from one of a proxy that was taken
+//! over, since each reload may name new files. Where Landlock is missing, the capability reads every file: `status`
+//! says so.
 //!
 //! Capabilities are those of a thread. The control plane keeps them, cores keep none.
 
