@@ -30,6 +30,19 @@ fn of_threads(status: &Value, field: &str) -> Vec<(String, String)> {
     fields.collect()
 }
 
+/// What whoever runs these tests has in effect: root in a container has not all.
+fn own_capabilities() -> u64 {
+    let text = fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
+    u64::from_str_radix(line.trim(), 16).unwrap()
+}
+
+/// Whether there are CAP_CHOWN, CAP_SETGID and CAP_SETUID.
+fn may_become_another() -> bool {
+    const NEEDED: u64 = 1 | 1 << 6 | 1 << 7;
+    geteuid().is_root() && own_capabilities() & NEEDED == NEEDED
+}
+
 #[track_caller]
 fn expect_of_threads(status: &Value, field: &str, expect: &str) {
     let found = of_threads(status, field);
@@ -157,9 +170,9 @@ fn it_becomes_another_user_who_reads_keys_of_root_and_binds_new_ports() {
     let user = "[privileges]\nuser = 65533\n";
     let proxy = Proxy::start_with(&format!("{first}{user}"), &["--cores", "2"]);
     let status = proxy.status();
-    if !geteuid().is_root() {
+    if !may_become_another() {
         assert_eq!(status["privileges"]["user"]["state"], "unavailable");
-        proxy.log_line(|line| line.starts_with("warning: privileges.user: still who started it: only root"));
+        proxy.log_line(|line| line.starts_with("warning: privileges.user: still who started it: "));
         return;
     }
     assert_eq!(status["privileges"]["user"]["state"], "on", "{status:#}");
@@ -171,7 +184,11 @@ fn it_becomes_another_user_who_reads_keys_of_root_and_binds_new_ports() {
         of.map(|(_, kept)| u64::from_str_radix(&kept, 16).unwrap()).collect()
     };
     let (net_bind, read_search) = (1 << 10, 1 << 2);
-    assert_eq!((kept("ringferry"), kept("core-")), (vec![net_bind | read_search], vec![0, 0]));
+    let expect = own_capabilities() & (net_bind | read_search);
+    assert_eq!((kept("ringferry"), kept("core-")), (vec![expect], vec![0, 0]));
+    if expect & read_search == 0 {
+        return;
+    }
     assert_eq!(TlsClient::new().get(proxy.tls(), "a.test", "/").text(), "x");
 
     let second = tls_site("b.test", &origin, &dir);
@@ -190,8 +207,8 @@ fn it_becomes_another_user_who_reads_keys_of_root_and_binds_new_ports() {
 
 #[test]
 fn a_user_who_may_read_all_that_is_named_keeps_no_right_to_read_more() {
-    if !geteuid().is_root() {
-        // Nobody else can become another user: that it is told is tested above.
+    if !may_become_another() {
+        // That it is told is tested above.
         return;
     }
     let origin = Origin::named("x");
@@ -214,7 +231,7 @@ fn our_own_authority_belongs_to_the_user_who_has_to_keep_it() {
     let run = ["run", "-c", "ringferry.toml", "--admin", "admin.sock", "--cores", "1"];
     let proxy = Proxy::of_verb_in(&config, &run, &[("STATE_DIRECTORY", folder.to_str().unwrap())]);
     use std::os::unix::fs::MetadataExt;
-    let owner = if geteuid().is_root() { 65533 } else { geteuid().as_raw() };
+    let owner = if may_become_another() { 65533 } else { geteuid().as_raw() };
     for path in [folder.clone(), folder.join("authority.key"), folder.join("authority.pem")] {
         assert_eq!(fs::metadata(&path).unwrap().uid(), owner, "{}", path.display());
     }

@@ -13,6 +13,7 @@ use super::{on, unavailable};
 use crate::app::state::State;
 use crate::control::MeasureStatus;
 use crate::model::Config;
+use caps::errors::CapsError;
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::fcntl::OFlag;
 use nix::sys::prctl::set_keepcaps;
@@ -63,12 +64,9 @@ pub(in crate::app) fn change_user(
         return stays(unavailable(format!("the kernel refuses it: {error}")));
     }
     let unreadable = named(config, file).iter().any(|path| is_refused(path, FOLDERS_DEEP));
-    let kept = if unreadable { KEPT.to_vec() } else { vec![Capability::CAP_NET_BIND_SERVICE] };
-    let detail = match keep(&kept) {
-        Ok(()) => {
-            let names: Vec<_> = kept.iter().map(|kept| kept.to_string().to_lowercase()).collect();
-            format!("keeps {}", names.join(" and "))
-        }
+    let needed = if unreadable { NEEDED } else { &NEEDED[..1] };
+    let detail = match keep(needed) {
+        Ok(kept) => told(needed, &kept),
         Err(error) => format!("without capabilities: {error}"),
     };
     UserChange { status: on(format!("{wanted} (uid {uid}), {detail}")), changed: true }
@@ -122,10 +120,27 @@ impl Who {
     }
 }
 
-fn keep(kept: &[Capability]) -> Result<(), caps::errors::CapsError> {
-    let kept: CapsHashSet = kept.iter().copied().collect();
+/// Keeps those of `needed` that root has here: in a container that is not all.
+fn keep(needed: &[Capability]) -> Result<CapsHashSet, CapsError> {
+    let had = caps::read(None, CapSet::Permitted)?;
+    let kept: CapsHashSet = needed.iter().copied().filter(|needed| had.contains(needed)).collect();
     caps::set(None, CapSet::Permitted, &kept)?;
-    caps::set(None, CapSet::Effective, &kept)
+    caps::set(None, CapSet::Effective, &kept)?;
+    Ok(kept)
+}
+
+fn told(needed: &[Capability], kept: &CapsHashSet) -> String {
+    let names = |is_kept: bool| -> Vec<String> {
+        let those = needed.iter().filter(|needed| kept.contains(needed) == is_kept);
+        those.map(|capability| capability.to_string().to_lowercase()).collect()
+    };
+    match (&names(true)[..], &names(false)[..]) {
+        (kept, []) => format!("keeps {}", kept.join(" and ")),
+        ([], missing) => format!("without {}, which root does not have here", missing.join(" and ")),
+        (kept, missing) => {
+            format!("keeps {}, without {}, which root does not have here", kept.join(" and "), missing.join(" and "))
+        }
+    }
 }
 
 /// Whether there is something that this user, without any capability, may not read.
@@ -141,10 +156,37 @@ fn is_refused(path: &Path, folders_deep: u32) -> bool {
     }
 }
 
-const KEPT: &[Capability] = &[Capability::CAP_NET_BIND_SERVICE, Capability::CAP_DAC_READ_SEARCH];
+/// For new addresses; for keys of root.
+const NEEDED: &[Capability] = &[Capability::CAP_NET_BIND_SERVICE, Capability::CAP_DAC_READ_SEARCH];
 
-/// How `status` calls the one that Landlock keeps to some folders.
-pub(super) const READS_ALL: &str = "cap_dac_read_search";
+/// How `status` tells of the one that Landlock keeps to some folders.
+pub(super) const READS_ALL: &str = "keeps cap_net_bind_service and cap_dac_read_search";
 
 /// A folder of certificates, and the folders in it.
 const FOLDERS_DEEP: u32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_told_and_what_root_lacks_itself() {
+        let check = |needed: &[Capability], kept: &[Capability], expect: &str| {
+            assert_eq!(told(needed, &kept.iter().copied().collect()), expect);
+        };
+        check(NEEDED, NEEDED, READS_ALL);
+        check(&NEEDED[..1], NEEDED, "keeps cap_net_bind_service");
+        let half = "keeps cap_net_bind_service, without cap_dac_read_search, which root does not have here";
+        check(NEEDED, &NEEDED[..1], half);
+        check(&NEEDED[..1], &[], "without cap_net_bind_service, which root does not have here");
+    }
+
+    #[test]
+    fn a_number_needs_no_name_and_a_name_needs_a_user() {
+        let number = Who::find("4000123456").unwrap();
+        assert_eq!((number.uid.as_raw(), number.gid.as_raw(), number.name), (4_000_123_456, 4_000_123_456, None));
+        assert_eq!(Who::find("root").unwrap().uid.as_raw(), 0);
+        let why = Who::find("no-such-user").err().unwrap();
+        assert!(why.contains("useradd --system --shell /usr/sbin/nologin no-such-user"), "{why}");
+    }
+}
