@@ -1,6 +1,6 @@
 //! What the process gives up, as `status` tells it and as the kernel shows it; and that a reload works all the same.
 
-use crate::support::{HOME, Origin, Proxy, TempDir, TlsClient, Wire, default_site, site, tls_site};
+use crate::support::{HOME, Origin, Proxy, TempDir, TlsClient, Wire, default_site, site, tls_site, wait_until};
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
 use serde_json::Value;
@@ -107,7 +107,8 @@ fn a_reload_brings_new_certificates_and_new_ports() {
     let by_name = |site: String| site.replace("127.0.0.1", "localhost");
     let first = by_name(tls_site("a.test", &origin, &dir));
     let proxy = Proxy::start(&first);
-    assert_eq!(TlsClient::new().get(proxy.tls(), "a.test", "/").text(), "x");
+    // The name of the server is looked up by threads that were made after all was given up.
+    wait_until("localhost resolves", || TlsClient::new().get(proxy.tls(), "a.test", "/").text() == "x");
     // Files put there since, and one put in the place of another, as those who renew do.
     let second = by_name(tls_site("b.test", &origin, &dir));
     let renewed = HOME.issue(&["a.test"]);
@@ -123,7 +124,7 @@ fn a_reload_brings_new_certificates_and_new_ports() {
     proxy.reload(&format!("{listen}{first}{second}")).unwrap();
     let mut plain = Wire::connect(new_address(&proxy.status(), "127.0.0.2"));
     assert_eq!(plain.get("a.test", "/").status(), 308);
-    assert_eq!(TlsClient::new().get(proxy.tls(), "b.test", "/").text(), "x");
+    wait_until("for the new site as well", || TlsClient::new().get(proxy.tls(), "b.test", "/").text() == "x");
     let mut shown = TlsClient::new().connect(proxy.tls(), "a.test");
     assert!(shown.tls().shows(&renewed), "the one before the reload");
     assert_eq!(shown.get("a.test", "/").text(), "x");
