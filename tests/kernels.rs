@@ -9,13 +9,14 @@ use nix::libc::{ENOSYS, EPERM};
 use nix::sys::signal::Signal;
 use seccompiler::SeccompAction;
 
-/// What the start says: the warning about the kernel, if there is one, and the line that it is ready.
+/// What the start says: the warning about the kernel, if there is one, and the line that it is ready, as far as what it
+/// is confined by.
 fn told(proxy: &Proxy) -> (Option<String>, String) {
     let ready = proxy.log_line(|line| line.starts_with("ready"));
     let mut warnings = proxy.log().all().into_iter().filter(|line| line.contains("runs on"));
     let warning = warnings.next();
     assert_eq!(warnings.next(), None, "said twice");
-    (warning, ready)
+    (warning, ready.split(';').next().unwrap_or_default().to_owned())
 }
 
 /// Whether any of its threads has a ring.

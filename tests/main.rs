@@ -18,6 +18,7 @@ mod kernels;
 mod layers;
 mod log;
 mod passthrough;
+mod privilege;
 mod proxy_protocol;
 mod rates;
 mod reload;

@@ -6,7 +6,7 @@ mod simulated;
 
 use crate::buf::{GroupSettings, Pool};
 use crate::driver::{After, Slots, Stats};
-use crate::kernel::{Kernel, KernelChoice, KernelError, KernelKind, KernelSettings, Op, PipeEnds};
+use crate::kernel::{Kernel, KernelChoice, KernelError, KernelKind, KernelSettings, Op, PipeEnds, RingRestriction};
 use crate::sys::{Remote, Woken};
 use crate::task::{self, Outcome, Registered, RunQueue, Shelf, TaskTable, Turning};
 use crate::time::{Instant, Wheel};
@@ -25,6 +25,8 @@ pub struct Settings {
     pub kernel: KernelChoice,
     /// Submission-queue entries; a power of two.
     pub submissions: u32,
+    /// The ring refuses what the runtime never asks of it.
+    pub restrict_ring: bool,
     /// Bytes of a small receive buffer, for heads.
     pub head_buffer_bytes: u32,
     /// How many of them; a power of two.
@@ -44,6 +46,7 @@ impl Default for Settings {
         Settings {
             kernel: KernelChoice::Auto,
             submissions: 512,
+            restrict_ring: true,
             head_buffer_bytes: 4 * 1024,
             head_buffers: 1024,
             body_buffer_bytes: 64 * 1024,
@@ -60,6 +63,7 @@ impl Settings {
     fn for_kernel(&self) -> KernelSettings {
         KernelSettings {
             submissions: self.submissions,
+            restrict: self.restrict_ring,
             head: GroupSettings {
                 bytes: self.head_buffer_bytes,
                 count: self.head_buffers,
@@ -178,6 +182,11 @@ impl Core {
     /// The handle for tasks.
     pub fn handle(&self) -> Handle {
         Handle(self.inner.clone())
+    }
+
+    /// Whether its ring refuses what the runtime never asks of it.
+    pub fn restriction(&self) -> RingRestriction {
+        self.inner.kernel.borrow().restriction().clone()
     }
 
     /// Runs until `future` is ready, then ends all other tasks and waits for their operations.

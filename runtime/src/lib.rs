@@ -29,7 +29,7 @@ pub use crate::buf::{Chunk, Group, Lent};
 pub use crate::core::{Core, Handle, Settings};
 pub use crate::cores::{CoreThread, available_cpus, pin, spawn_pinned};
 pub use crate::driver::Stats;
-pub use crate::kernel::{KernelChoice, KernelError, KernelKind, Socket};
+pub use crate::kernel::{KernelChoice, KernelError, KernelKind, RingRestriction, Socket};
 pub use crate::sys::listener::{BindError, bind_tcp, bind_udp, is_taken, is_taken_udp};
 pub use crate::task::{Either, JoinHandle, Recycled, join, race};
 

@@ -1,6 +1,7 @@
 //! The threads of the data plane: on which processors, and started all or none.
 
 use super::Failure;
+use super::privilege::give_up_capabilities;
 use crate::control::Core;
 use crate::limit::{Clients, Gate, Rates, Requests};
 use crate::listen::Peer;
@@ -10,7 +11,8 @@ use crate::shared::{CoreStats, Events, Share};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use ringferry_runtime::{self as runtime, CoreThread, KernelKind, Settings, available_cpus, mailbox, spawn_pinned};
+use ringferry_runtime::{self as runtime, CoreThread, KernelKind, RingRestriction, Settings};
+use ringferry_runtime::{available_cpus, mailbox, spawn_pinned};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
@@ -25,6 +27,10 @@ pub(super) struct Shared {
     pub(super) events: Events,
     pub(super) log: LogQueue,
     pub(super) snapshot: Arc<Snapshot>,
+    /// Rings refuse what a proxy never asks of them.
+    pub(super) restrict_rings: bool,
+    /// There are capabilities for the control plane, which cores do without.
+    pub(super) give_up_capabilities: bool,
 }
 
 /// Commands that a core has not read.
@@ -75,13 +81,13 @@ pub(super) struct Kernel {
 }
 
 /// Finds out by making a core, which is not kept: versions and files tell less.
-pub(super) fn kernel(wanted: KernelChoice) -> Result<Kernel, Failure> {
-    let choice = match wanted {
+pub(super) fn kernel(wanted: KernelChoice, restrict_ring: bool) -> Result<Kernel, Failure> {
+    let kernel = match wanted {
         KernelChoice::Auto => runtime::KernelChoice::Auto,
         KernelChoice::Uring => runtime::KernelChoice::Uring,
         KernelChoice::Epoll => runtime::KernelChoice::Epoll,
     };
-    let core = runtime::Core::new(&Settings { kernel: choice, ..Settings::default() }).map_err(|error| {
+    let core = runtime::Core::new(&Settings { kernel, restrict_ring, ..Settings::default() }).map_err(|error| {
         let instead =
             if wanted == KernelChoice::Uring { "; or leave the choice to us with kernel = \"auto\"" } else { "" };
         Failure::Resource(format!("{error}{instead}"))
@@ -93,14 +99,18 @@ pub(super) fn kernel(wanted: KernelChoice) -> Result<Kernel, Failure> {
     Ok(Kernel { choice, kind: core.kernel(), refused: core.refused().map(ToString::to_string) })
 }
 
-/// The threads of the cores, and how to command them.
-pub(super) type Started = (Vec<CoreThread<()>>, Vec<Core<Snapshot>>);
+/// The threads of the cores, how to command them, and what became of their rings.
+pub(super) struct Started {
+    pub(super) threads: Vec<CoreThread<()>>,
+    pub(super) cores: Vec<Core<Snapshot>>,
+    pub(super) restrictions: Vec<RingRestriction>,
+}
 
 /// Starts a core on each processor.
 pub(super) fn start(cpus: &[usize], kernel: runtime::KernelChoice, shared: Shared) -> Result<Started, Failure> {
     let stats: Vec<_> = cpus.iter().map(|_| Arc::new(CoreStats::default())).collect();
     let (handed_in, handed_out): (Vec<_>, Vec<_>) = cpus.iter().map(|_| mailbox::channel(HANDED)).unzip();
-    let (mut threads, mut cores) = (Vec::new(), Vec::new());
+    let mut all = Started { threads: Vec::new(), cores: Vec::new(), restrictions: Vec::new() };
     for (core, handed) in handed_out.into_iter().enumerate() {
         let (commands, command_queue) = mailbox::channel(COMMANDS);
         let others = (0..cpus.len()).filter(|other| *other != core);
@@ -123,17 +133,26 @@ pub(super) fn start(cpus: &[usize], kernel: runtime::KernelChoice, shared: Share
             peers: others
                 .map(|other| Peer { core: other, stats: stats[other].clone(), mailbox: handed_in[other].clone() })
                 .collect(),
+            restrict_ring: shared.restrict_rings,
         };
+        let give_up = shared.give_up_capabilities;
         let (started, outcome) = sync_channel(1);
-        let thread = spawn_pinned(format!("core-{core}"), cpus[core], move || worker.run(&started))
-            .map_err(|error| Failure::Resource(format!("cannot start a thread for core {core}: {error}")))?;
+        let thread = spawn_pinned(format!("core-{core}"), cpus[core], move || {
+            if give_up {
+                give_up_capabilities();
+            }
+            worker.run(&started);
+        });
+        let thread =
+            thread.map_err(|error| Failure::Resource(format!("cannot start a thread for core {core}: {error}")))?;
         match outcome.recv() {
-            Ok(Ok(())) => {}
+            Ok(Ok(restriction)) => all.restrictions.push(restriction),
             Ok(Err(error)) => return Err(Failure::Resource(error.to_string())),
             Err(_) => return Err(Failure::Resource(format!("core {core} ended as it started; this is a bug"))),
         }
-        threads.push(thread);
-        cores.push(Core { link: Box::new(move |command| commands.send(command).is_ok()), stats: stats[core].clone() });
+        all.threads.push(thread);
+        all.cores
+            .push(Core { link: Box::new(move |command| commands.send(command).is_ok()), stats: stats[core].clone() });
     }
-    Ok((threads, cores))
+    Ok(all)
 }

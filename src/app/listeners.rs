@@ -9,6 +9,11 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+/// Whether all of `wanted` are free. Tells who holds one that is not, which only root may see of others.
+pub(super) fn all_available(wanted: &[Listener]) -> Result<(), Failure> {
+    wanted.iter().try_for_each(available)
+}
+
 /// Makes the sockets of `wanted`, in order, taking over what `current` has of them. All new addresses are tried before
 /// the first is bound, so that a failure leaves nothing behind.
 pub(super) fn bind(

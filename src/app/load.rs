@@ -2,10 +2,12 @@
 
 use super::Failure;
 use super::listeners::bind;
+use super::privilege::Plan;
+use super::state::wants_authority;
 use super::tls::Secrets;
 use crate::config::{self, Severity};
 use crate::control;
-use crate::model::Config;
+use crate::model::{Config, Privileges};
 use crate::shared::Registry;
 use crate::snapshot::{Bound, Snapshot};
 use ringferry_runtime::random;
@@ -15,9 +17,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What outlives a snapshot: server cells, certificates and ticket keys, our name.
+/// What outlives a snapshot: server cells, certificates and ticket keys, our name, what this process may reach.
 pub(super) struct Loader {
     file: Option<PathBuf>,
+    /// Our own folder where no configuration names one: as it was before we may have become another user.
+    state: Option<PathBuf>,
+    privileges: Privileges,
+    /// Which files can be reached, if not all.
+    plan: Option<Plan>,
     cores: usize,
     quiet: bool,
     registry: Registry,
@@ -27,9 +34,18 @@ pub(super) struct Loader {
 }
 
 impl Loader {
-    pub(super) fn new(file: Option<PathBuf>, cores: usize, quiet: bool) -> Loader {
+    pub(super) fn new(
+        file: Option<PathBuf>,
+        state: Option<PathBuf>,
+        privileges: Privileges,
+        cores: usize,
+        quiet: bool,
+    ) -> Loader {
         Loader {
             file,
+            state,
+            privileges,
+            plan: None,
             cores,
             quiet,
             registry: Registry::default(),
@@ -45,6 +61,11 @@ impl Loader {
         self.build(1, config, &[], Vec::new())
     }
 
+    /// From here on only these files can be reached.
+    pub(super) fn confined_to(&mut self, plan: Plan) {
+        self.plan = Some(plan);
+    }
+
     /// Reads the file again, for a snapshot that may take over from `in_force`. An error leaves everything as it is.
     pub(super) fn again(&mut self, generation: u64, in_force: &Snapshot) -> Result<control::Loaded<Snapshot>, String> {
         let Some(file) = self.file.clone() else {
@@ -58,16 +79,27 @@ impl Loader {
         let render = |problems: Vec<&config::Problem>| -> Vec<String> {
             problems.into_iter().map(|problem| problem.render(&name, false)).collect()
         };
-        match loaded.config {
-            Some(config) => self
-                .build(generation, config, &in_force.listeners, render(warnings))
-                .map_err(|failure| failure.to_string()),
-            None => Err(render(errors).join("\n")),
+        let Some(config) = loaded.config else { return Err(render(errors).join("\n")) };
+        self.reaches(&config)?;
+        let mut warnings = render(warnings);
+        if config.privileges != self.privileges {
+            warnings.push(PRIVILEGES_CHANGED.to_owned());
         }
+        self.build(generation, config, &in_force.listeners, warnings).map_err(|failure| failure.to_string())
     }
 
-    /// What is due without anybody asking: new ticket keys, and a snapshot with certificates of our own that last longer
-    /// than those in force. It reads no configuration.
+    /// Whether the files of `config` are among those that can be reached.
+    fn reaches(&self, config: &Config) -> Result<(), String> {
+        let Some(plan) = &self.plan else { return Ok(()) };
+        let state = config.state.as_deref().or(self.state.as_deref()).filter(|_| wants_authority(config));
+        if let Some(state) = state.filter(|state| !state.is_dir()) {
+            return Err(out_of_reach(state));
+        }
+        plan.allows(&Plan::of(config, self.file.as_deref(), state)).map_err(|path| out_of_reach(&path))
+    }
+
+    /// What is due without anybody asking: new ticket keys, and a snapshot with certificates of our own that last
+    /// longer than those in force. It reads no configuration.
     pub(super) fn look_after(
         &mut self,
         generation: u64,
@@ -90,6 +122,7 @@ impl Loader {
         if self.quiet {
             config.log.format = None;
         }
+        config.state = config.state.or_else(|| self.state.clone());
         let prepared = self.secrets.prepare(&config, unix_s(), monotonic_s()).map_err(Failure::Resource)?;
         warnings.extend(prepared.warnings);
         let listeners = bind(&config.listeners, current, self.cores, &mut self.next_key)?;
@@ -110,6 +143,19 @@ impl Loader {
         })
     }
 }
+
+/// Neither can be lifted again: that is the sense of it.
+fn out_of_reach(path: &Path) -> String {
+    format!(
+        "{}: Landlock keeps this process to the folders that its configuration named at the start, and this is in none \
+         of them, or has been put in the place of one: restart Ringferry to have it, or start it with landlock = false \
+         in [privileges]",
+        path.display()
+    )
+}
+
+const PRIVILEGES_CHANGED: &str = "warning: [privileges] has changed: what was given up cannot be had back, and the \
+                                  rest is given up at a start: restart Ringferry";
 
 fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())

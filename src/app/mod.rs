@@ -1,6 +1,6 @@
 //! Boot and end: the order in which everything is made, and who knows whom. No decision of its own.
 //!
-//! bind → cores (threads, rings) → announce → control plane until a signal → join.
+//! another user → kernel → bind → paths → cores (threads, rings) → system calls → announce → control plane → join.
 
 mod certificates;
 mod cores;
@@ -10,6 +10,7 @@ mod holder;
 mod listeners;
 mod load;
 mod machine;
+mod privilege;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -18,13 +19,16 @@ mod tls;
 pub use certificates::{Certificates, Finding, SiteCertificates, terminations, upstream_findings};
 pub use state::State;
 
-use crate::control::{AdminSocket, Control, KernelStatus, Loaded};
+use crate::control::{AdminSocket, Control, KernelStatus, Loaded, PrivilegeStatus};
 use crate::limit::{Clients, Gate, Rates, Requests};
 use crate::log;
 use crate::model::{Config, Cores, KernelChoice};
 use crate::shared::events;
 use crate::snapshot::Snapshot;
+use cores::Started;
 use load::Loader;
+use privilege::{Plan, UserChange, change_user};
+use ringferry_runtime::net::records_available;
 use ringferry_runtime::time::monotonic;
 use ringferry_runtime::{KernelKind, random};
 use std::cell::RefCell;
@@ -51,6 +55,8 @@ pub struct Boot {
     pub admin: Option<PathBuf>,
     /// No access log.
     pub quiet: bool,
+    /// A folder that the caller removes when it has ended, with all in it.
+    pub scratch: Option<PathBuf>,
 }
 
 /// Why it did not start, or did not go on. The text is for the operator: what, where, why, what to do.
@@ -77,19 +83,36 @@ const RATES: usize = 32 * 1024;
 
 /// Serves until a signal ends it.
 pub fn run(boot: Boot) -> Result<(), Failure> {
-    let Boot { config, file, cores, kernel, admin, quiet } = boot;
+    let Boot { config, file, cores, kernel, admin: admin_path, quiet, scratch } = boot;
     cores::raise_descriptor_limit();
     let cpus = cores::choose(cores.as_ref().unwrap_or(&config.cores))?;
-    let kernel = cores::kernel(kernel.unwrap_or(config.kernel))?;
-    let admin = admin.map(|path| {
-        AdminSocket::bind(&path).map_err(|error| {
+    let admin = admin_path.as_deref().map(|path| {
+        AdminSocket::bind(path).map_err(|error| {
             let path = path.display();
             Failure::Resource(format!("cannot open the admin socket {path}: {error}; choose another with --admin PATH"))
         })
     });
     let admin = admin.transpose()?;
-    let mut loader = Loader::new(file, cpus.len(), quiet);
+    let wanted = config.privileges.clone();
+    let state = State::of(&config).ok();
+    if wanted.user.is_some() {
+        before_another_user(&config)?;
+    }
+    let UserChange { status: user, changed } =
+        change_user(&config, file.as_deref(), admin_path.as_deref(), state.as_ref());
+    // As the user that cores will be, since a system may leave rings to root alone; and while files tell why it does.
+    let kernel = cores::kernel(kernel.unwrap_or(config.kernel), wanted.restrict_rings)?;
+    let mut privileges = PrivilegeStatus { user, ..PrivilegeStatus::default() };
+
+    let folder = state.map(|state| state.folder().to_path_buf());
+    let mut loader = Loader::new(file.clone(), folder.clone(), wanted.clone(), cpus.len(), quiet);
     let in_force = loader.first(config)?;
+    let plan = Plan::of(&in_force.snapshot.config, file.as_deref(), folder.as_deref());
+    let plan = plan.with_system().with_end(admin_path.as_deref(), scratch.as_deref()).in_force();
+    privilege::confine(&wanted, &plan, &mut privileges);
+    if privileges.landlock.is_on() {
+        loader.confined_to(plan);
+    }
 
     let descriptors = descriptors::limit();
     let (log, lines) = log::queue();
@@ -103,8 +126,11 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         events,
         log: log.clone(),
         snapshot: in_force.snapshot.clone(),
+        restrict_rings: wanted.restrict_rings,
+        give_up_capabilities: changed,
     };
-    let (threads, cores) = cores::start(&cpus, kernel.choice, shared)?;
+    let Started { threads, cores, restrictions } = cores::start(&cpus, kernel.choice, shared)?;
+    privileges.rings = privilege::rings(&restrictions);
     let kernel = KernelStatus { name: kernel.kind.name().to_owned(), refused: kernel.refused };
     let output = io::stderr().as_fd().try_clone_to_owned().map(File::from);
     let loader = Rc::new(RefCell::new(loader));
@@ -115,7 +141,15 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         log,
         lines,
         output: output.map_err(|error| Failure::Resource(format!("cannot use stderr: {error}")))?,
-        announce: announcement(&in_force, cpus.len(), &kernel, descriptors),
+        begin: {
+            let (warnings, ready) = announcement(&in_force, cpus.len(), &kernel, descriptors);
+            Box::new(move || {
+                privilege::seal(&wanted, &mut privileges);
+                let refusals: String = privilege::refusals(&privileges).map(|line| line + "\n").collect();
+                let text = format!("{warnings}{refusals}{ready}{}\n", privilege::summary(&privileges));
+                (privileges, text)
+            })
+        },
         may_make_ring: kernel.name == KernelKind::Uring.name(),
         kernel,
         in_force,
@@ -131,15 +165,30 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
     ended.map(drop).map_err(|error| Failure::Resource(format!("the control plane could not run: {error}")))
 }
 
-/// What is not well, one line for each address, and one that says that it has begun.
-fn announcement(in_force: &Loaded<Snapshot>, cores: usize, kernel: &KernelStatus, descriptors: u64) -> String {
+/// What only root can do or see, and what is done later by another user.
+fn before_another_user(config: &Config) -> Result<(), Failure> {
+    if config.kernel_tls {
+        // Asking loads the module of the kernel, if it may.
+        let _ = records_available();
+    }
+    listeners::all_available(&config.listeners)
+}
+
+/// What is not well; then one line for each address, and one that says that it has begun.
+fn announcement(
+    in_force: &Loaded<Snapshot>,
+    cores: usize,
+    kernel: &KernelStatus,
+    descriptors: u64,
+) -> (String, String) {
     let snapshot = &in_force.snapshot;
-    let mut text: String = in_force.warnings.iter().map(|warning| format!("{warning}\n")).collect();
+    let mut warnings: String = in_force.warnings.iter().map(|warning| format!("{warning}\n")).collect();
     if let Some(why) = &kernel.refused {
         let name = &kernel.name;
-        text += &format!("warning: this runs on {name}: {why}; to be told no more, write kernel = {name:?}\n");
+        warnings += &format!("warning: this runs on {name}: {why}; to be told no more, write kernel = {name:?}\n");
     }
-    text += &descriptors::remark(snapshot.config.limits.connections, descriptors, cores);
+    warnings += &descriptors::remark(snapshot.config.limits.connections, descriptors, cores);
+    let mut text = String::new();
     for bound in &snapshot.listeners {
         let shared = if bound.listener.dual_stack && bound.address.is_ipv6() { " (IPv4 and IPv6)" } else { "" };
         text += &format!("listening on {}{shared}\n", bound.url());
@@ -148,5 +197,6 @@ fn announcement(in_force: &Loaded<Snapshot>, cores: usize, kernel: &KernelStatus
     let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     let kernel_tls = if snapshot.tls.is_offloaded() { ", kernel TLS" } else { "" };
     let (sites, cores) = (plural(sites, "site"), plural(cores, "core"));
-    text + &format!("ready: {sites}, {cores}, {}{kernel_tls}\n", kernel.name)
+    text += &format!("ready: {sites}, {cores}, {}{kernel_tls}", kernel.name);
+    (warnings, text)
 }

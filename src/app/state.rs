@@ -13,7 +13,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown};
 use std::path::{Path, PathBuf};
 
 /// The folder that keeps it.
@@ -64,6 +64,29 @@ impl State {
             Ok(false) => Err(bad(Fault::Mismatch)),
             _ => Ok(Some(authority)),
         }
+    }
+
+    /// The folder itself.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Makes it another user's, who has to keep it from here on; makes the folder, if it will be wanted. What belongs
+    /// to somebody else than root was given away on purpose, and a folder with files of others in it is not ours to
+    /// give.
+    pub(super) fn hand_over(&self, config: &Config, uid: u32, gid: u32) -> io::Result<()> {
+        if wants_authority(config) {
+            DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&self.folder)?;
+        }
+        let ours = [self.key_path(), self.certificate_path()];
+        let mut entries = fs::read_dir(&self.folder)?.filter_map(Result::ok);
+        if fs::metadata(&self.folder)?.uid() != 0 || !entries.all(|entry| ours.contains(&entry.path())) {
+            return Ok(());
+        }
+        for path in ours.iter().filter(|path| path.exists()) {
+            lchown(path, Some(uid), Some(gid))?;
+        }
+        lchown(&self.folder, Some(uid), Some(gid))
     }
 
     /// Where a copy of the certificate lies, once there is an authority.
@@ -161,7 +184,7 @@ pub(super) fn authority_to_look(config: &Config, now_s: u64) -> Result<Option<Au
     }
 }
 
-fn wants_authority(config: &Config) -> bool {
+pub(super) fn wants_authority(config: &Config) -> bool {
     config.sites.iter().any(|site| match &site.tls {
         Some(SiteTls::Terminate(termination)) => termination.certificates.contains(&CertificateSource::Internal),
         _ => false,

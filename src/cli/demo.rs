@@ -54,7 +54,8 @@ pub(super) fn demo(args: DemoArgs) -> Exit {
     let exit = match source::config(&file) {
         Ok(config) => {
             let (kernel, admin) = (args.kernel.choice, args.admin);
-            serve(Boot { config, file: Some(file.clone()), cores: None, kernel, admin, quiet: false })
+            let scratch = file.parent().map(Path::to_path_buf);
+            serve(Boot { config, file: Some(file.clone()), cores: None, kernel, admin, quiet: false, scratch })
         }
         Err(exit) => exit,
     };

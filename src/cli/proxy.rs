@@ -15,7 +15,7 @@ pub(super) fn proxy(args: ProxyArgs) -> Exit {
     match config {
         Some(config) => {
             let (kernel, admin) = (args.kernel.choice, args.admin);
-            serve(Boot { config, file: None, cores: None, kernel, admin, quiet: false })
+            serve(Boot { config, file: None, cores: None, kernel, admin, quiet: false, scratch: None })
         }
         // What is wrong with the text was typed as an argument.
         None => Exit::Usage,

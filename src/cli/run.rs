@@ -11,5 +11,5 @@ pub(super) fn run(args: RunArgs) -> Exit {
     };
     let admin = Some(args.admin.path_or(config.admin.as_deref()));
     let (file, kernel) = (Some(args.config.file), args.kernel.choice);
-    serve(Boot { config, file, cores: args.cores, kernel, admin, quiet: args.quiet })
+    serve(Boot { config, file, cores: args.cores, kernel, admin, quiet: args.quiet, scratch: None })
 }

@@ -2,7 +2,9 @@
 
 use super::ask::{Unanswered, ask};
 use super::{Exit, cert, complain, say, unix_s};
-use crate::control::{Answer, Numbers, PoolStatus, Request, ServerState, ServerStatus, Status, TlsStatus};
+use crate::control::{
+    Answer, MeasureState, Numbers, PoolStatus, PrivilegeStatus, Request, ServerState, ServerStatus, Status, TlsStatus,
+};
 use crate::tls::INTERNAL;
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
@@ -52,6 +54,7 @@ fn render(status: &Status, now_unix_s: u64, color: bool) -> String {
     for listener in &status.listeners {
         line(&mut out, format_args!("listening on {}", listener.address));
     }
+    line(&mut out, format_args!("{}", privileges(&status.privileges)));
     out.push('\n');
     numbers(&mut out, status);
     if !status.tls.is_empty() {
@@ -63,6 +66,31 @@ fn render(status: &Status, now_unix_s: u64, color: bool) -> String {
         self::pool(&mut out, pool, color);
     }
     out
+}
+
+/// What has been given up, in one line; and why the rest has not.
+fn privileges(status: &PrivilegeStatus) -> String {
+    let PrivilegeStatus { user, no_new_privs, landlock, rings, seccomp } = status;
+    let all = [
+        ("user", user),
+        ("no_new_privs", no_new_privs),
+        ("Landlock", landlock),
+        ("restricted rings", rings),
+        ("seccomp", seccomp),
+    ];
+    let told = |state: &[MeasureState]| -> Vec<String> {
+        let told = all.iter().filter(|(_, measure)| state.contains(&measure.state));
+        let text = told.map(|(name, measure)| match &*measure.detail {
+            "" => (*name).to_owned(),
+            detail if *name == "user" && measure.is_on() => format!("user {detail}"),
+            detail => format!("{name} ({detail})"),
+        });
+        text.collect()
+    };
+    let (on, refused) =
+        (told(&[MeasureState::On, MeasureState::Partly]).join(", "), told(&[MeasureState::Unavailable]).join(", "));
+    let on = if on.is_empty() { "not confined".to_owned() } else { format!("confined by {on}") };
+    if refused.is_empty() { on } else { format!("{on}; not to be had: {refused}") }
 }
 
 fn numbers(out: &mut String, status: &Status) {
@@ -266,7 +294,7 @@ const PLAIN: &str = "\x1b[0m";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{CertificateStatus, CoreStatus, KernelStatus, ListenerStatus, SnapshotStatus};
+    use crate::control::{CertificateStatus, CoreStatus, KernelStatus, ListenerStatus, MeasureStatus, SnapshotStatus};
 
     fn example() -> Status {
         let busy =
@@ -312,6 +340,7 @@ ringferry 0.1.0, process 4711, on epoll, up 1 d 2 h
 snapshot 2 of ringferry.toml, 12 min old
 warning: this kernel has no io_uring
 listening on http://[::]:80
+not confined
 
         open  requests  4xx  5xx  errors  retries   in      out
 core 0    12     34567    8    0       0        0  0 B  5.0 MiB
@@ -354,6 +383,21 @@ home.test    internal      ECDSA, until 1970-01-31 (20 days left), renewed by it
 broken.test  none          clients are turned away; `ringferry check` says why
 ";
         assert_eq!(out, expect);
+    }
+
+    #[test]
+    fn what_was_given_up_is_one_line_and_what_could_not_be_says_why() {
+        let measure = |state, detail: &str| MeasureStatus { state, detail: detail.into() };
+        let status = PrivilegeStatus {
+            user: measure(MeasureState::On, "ringferry (uid 990), keeps cap_net_bind_service"),
+            no_new_privs: measure(MeasureState::On, ""),
+            landlock: measure(MeasureState::Unavailable, "this kernel has no Landlock"),
+            rings: measure(MeasureState::Partly, "half"),
+            seccomp: MeasureStatus::default(),
+        };
+        let expect = "confined by user ringferry (uid 990), keeps cap_net_bind_service, no_new_privs, \
+                      restricted rings (half); not to be had: Landlock (this kernel has no Landlock)";
+        assert_eq!(privileges(&status), expect);
     }
 
     #[test]

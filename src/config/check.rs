@@ -18,6 +18,7 @@ pub(super) fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         limits: raw.limits,
         timeouts: raw.timeouts,
         log: raw.log,
+        privileges: raw.privileges,
         trusted_proxies: raw.trusted_proxies,
         via: raw.via,
         kernel_tls: raw.kernel_tls,

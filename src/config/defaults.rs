@@ -1,6 +1,8 @@
 //! Every default, with its why. What a default bounds is described where it is held: `model`.
 
-use crate::model::{Cidr, Hsts, KernelChoice, Limits, Listener, LogFormat, LogSettings, Protocol, Timeouts};
+use crate::model::{
+    Cidr, Hsts, KernelChoice, Limits, Listener, LogFormat, LogSettings, Privileges, Protocol, Timeouts,
+};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -69,6 +71,11 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     upstream_idle: Duration::from_secs(30),
     drain: DRAIN,
 };
+
+/// Whoever takes the process over gets what it has: nothing that it does without. Who it becomes is for the file to say:
+/// there need be no such user, and files may be readable for another.
+pub(super) const PRIVILEGES: Privileges =
+    Privileges { user: None, no_new_privs: true, landlock: true, restrict_rings: true, seccomp: true };
 
 /// What every log tool reads.
 pub(super) const LOG: LogSettings = LogSettings { format: Some(LogFormat::Combined) };

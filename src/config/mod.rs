@@ -2,9 +2,10 @@
 //! write instead. Pure: reads no file, resolves no name, knows no machine.
 //!
 //! The way of a text: `syntax` (TOML, recovering from errors) → `raw`, `listen`, `site`, `tls`, `upstream`, `trust`,
-//! `access`, `rate` and `stream` (each table by itself, through the typed `reader` and the words of `word`, `name`,
-//! `address`, `server`, `file`, `units`) → `check` and `listeners` (what only several tables together can get wrong) → the model. `schema`
-//! lists the tables and their keys, `hint` knows what was meant, `defaults` has every default with its why.
+//! `access`, `rate`, `privileges` and `stream` (each table by itself, through the typed `reader` and the words of
+//! `word`, `name`, `address`, `server`, `file`, `units`) → `check` and `listeners` (what only several tables together
+//! can get wrong) → the model. `schema` lists the tables and their keys, `hint` knows what was meant, `defaults` has
+//! every default with its why.
 
 mod access;
 mod address;
@@ -15,6 +16,7 @@ mod hint;
 mod listen;
 mod listeners;
 mod name;
+mod privileges;
 mod problem;
 mod rate;
 mod raw;

@@ -11,7 +11,7 @@ use super::schema;
 use super::site::RawSite;
 use super::stream::RawStream;
 use super::units::Size;
-use crate::model::{Cidr, Cores, KernelChoice, Limits, Listener, LogFormat, LogSettings, Timeouts};
+use crate::model::{Cidr, Cores, KernelChoice, Limits, Listener, LogFormat, LogSettings, Privileges, Timeouts};
 use std::path::PathBuf;
 use std::time::Duration;
 use toml::de::DeTable;
@@ -28,6 +28,7 @@ pub(super) struct RawConfig {
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
     pub(super) log: LogSettings,
+    pub(super) privileges: Privileges,
     pub(super) listen: RawListen,
     pub(super) sites: Vec<RawSite>,
     pub(super) streams: Vec<RawStream>,
@@ -55,6 +56,7 @@ impl RawConfig {
             limits: table.get_or("limits", defaults::LIMITS, problems),
             timeouts: Timeouts { drain, ..table.get_or("timeouts", defaults::TIMEOUTS, problems) },
             log: table.get_or("log", defaults::LOG, problems),
+            privileges: table.get_or("privileges", defaults::PRIVILEGES, problems),
             listen: listen(&table, problems),
             sites: sites(&table, problems),
             streams: streams(&table, problems),

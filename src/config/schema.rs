@@ -25,6 +25,7 @@ pub(super) const TOP: Schema = Schema {
         "limits",
         "timeouts",
         "log",
+        "privileges",
         "site",
         "stream",
     ],
@@ -48,6 +49,8 @@ pub(super) const TIMEOUTS: Schema = Schema {
     keys: &["head", "idle", "body_idle", "tunnel_idle", "connect", "first_byte", "upstream_idle"],
 };
 pub(super) const LOG: Schema = Schema { name: "[log]", keys: &["format"] };
+pub(super) const PRIVILEGES: Schema =
+    Schema { name: "[privileges]", keys: &["user", "no_new_privs", "landlock", "restrict_rings", "seccomp"] };
 pub(super) const SITE: Schema = Schema {
     name: "[[site]]",
     keys: &[
@@ -103,6 +106,20 @@ pub(super) const STREAM: Schema = Schema {
 
 /// All of them: where a key that was written in the wrong table may belong.
 pub(super) const ALL: &[&Schema] = &[
-    &TOP, &LISTEN, &LISTENER, &LIMITS, &TIMEOUTS, &LOG, &SITE, &HSTS, &ROUTE, &RATE, &REDIRECT, &UPSTREAM, &SERVER,
-    &BALANCE, &STREAM,
+    &TOP,
+    &LISTEN,
+    &LISTENER,
+    &LIMITS,
+    &TIMEOUTS,
+    &LOG,
+    &PRIVILEGES,
+    &SITE,
+    &HSTS,
+    &ROUTE,
+    &RATE,
+    &REDIRECT,
+    &UPSTREAM,
+    &SERVER,
+    &BALANCE,
+    &STREAM,
 ];

@@ -15,8 +15,8 @@ mod writer;
 pub use admin::AdminSocket;
 pub use protocol::{Answer, Request};
 pub use status::{
-    CertificateStatus, CoreStatus, KernelStatus, ListenerStatus, Numbers, PoolStatus, ServerState, ServerStatus,
-    SnapshotStatus, Status, TlsStatus,
+    CertificateStatus, CoreStatus, KernelStatus, ListenerStatus, MeasureState, MeasureStatus, Numbers, PoolStatus,
+    PrivilegeStatus, ServerState, ServerStatus, SnapshotStatus, Status, TlsStatus,
 };
 
 use crate::log::{Batch, LogQueue};
@@ -55,8 +55,8 @@ pub struct Control<S> {
     pub reload: Reload<S>,
     /// See [`LookAfter`].
     pub look_after: LookAfter<S>,
-    /// What to say once signals are heeded: until then one would end the process without a drain.
-    pub announce: String,
+    /// See [`Begin`].
+    pub begin: Begin,
     /// `status` and `reload` of the command line talk to it.
     pub admin: Option<AdminSocket>,
     /// The monotonic clock that the cores use.
@@ -69,6 +69,10 @@ pub type Reload<S> = Box<dyn FnMut(u64, &S) -> Result<Loaded<S>, String>>;
 
 /// Called every minute, with what [`Reload`] is given: a snapshot to publish, if one is due without anybody asking.
 pub type LookAfter<S> = Box<dyn FnMut(u64, &S) -> Option<Result<Loaded<S>, String>>>;
+
+/// Called once everything that needs a ring has one, and signals are heeded: until then one would end the process
+/// without a drain. Gives up what is not needed from here on, which is what it returns first; and then what to say.
+pub type Begin = Box<dyn FnOnce() -> (PrivilegeStatus, String)>;
 
 /// One core, seen from here.
 pub struct Core<S> {
@@ -130,11 +134,12 @@ impl<S: 'static> Control<S> {
 
     async fn serve(self, output: impl FnOnce(File) -> Output) -> io::Result<Exit> {
         let signals = signals::listen()?;
-        self.log.note(self.announce.trim_end());
         Ok(self.serve_signals(output, signals).await)
     }
 
     async fn serve_signals(self, output: impl FnOnce(File) -> Output, signals: mpsc::Receiver<Signal>) -> Exit {
+        let (privileges, announcement) = (self.begin)();
+        self.log.note(announcement.trim_end());
         let writer = spawn_local(writer::write(self.lines, output(self.output)));
         let (sender, requests) = mpsc::channel(1);
         let admin = self.admin.map(|socket| spawn_local(socket.serve(sender)));
@@ -151,6 +156,7 @@ impl<S: 'static> Control<S> {
             reload: self.reload,
             look_after: self.look_after,
             resolver,
+            privileges,
             now_ms: self.now_ms,
             started: Instant::now(),
             published_unix_s: unix_s(),
@@ -174,6 +180,7 @@ struct Running<S> {
     reload: Reload<S>,
     look_after: LookAfter<S>,
     resolver: Resolver,
+    privileges: PrivilegeStatus,
     now_ms: fn() -> u64,
     started: Instant,
     published_unix_s: u64,
@@ -352,6 +359,7 @@ impl<S: 'static> Running<S> {
                 .map(|address| ListenerStatus { address: address.clone() })
                 .collect(),
             tls: self.in_force.tls.clone(),
+            privileges: self.privileges.clone(),
             totals,
             cores,
             pools: status::pools(&self.in_force.servers, (self.now_ms)()),

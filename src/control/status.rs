@@ -29,6 +29,9 @@ pub struct Status {
     /// Each site that ends TLS, in the order of the configuration.
     #[serde(default)]
     pub tls: Vec<TlsStatus>,
+    /// What has been given up since the start.
+    #[serde(default)]
+    pub privileges: PrivilegeStatus,
     /// All cores together.
     pub totals: Numbers,
     /// Each core.
@@ -84,6 +87,52 @@ pub struct CertificateStatus {
     pub key: String,
     /// When clients no longer take it, in seconds since 1970.
     pub valid_until_unix_s: u64,
+}
+
+/// What the process has given up, so that whoever takes it over gets less.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PrivilegeStatus {
+    /// It has become another user.
+    pub user: MeasureStatus,
+    /// No program that it runs has more rights than it has.
+    pub no_new_privs: MeasureStatus,
+    /// It reaches files only where it needs them.
+    pub landlock: MeasureStatus,
+    /// The rings of its cores refuse what a proxy never asks of them.
+    pub rings: MeasureStatus,
+    /// System calls that a proxy never makes are refused.
+    pub seccomp: MeasureStatus,
+}
+
+/// One measure.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MeasureStatus {
+    /// Whether it is in force.
+    pub state: MeasureState,
+    /// More about it, or why it is not in force.
+    pub detail: String,
+}
+
+impl MeasureStatus {
+    /// It is in force, as far as the kernel knows it.
+    pub fn is_on(&self) -> bool {
+        matches!(self.state, MeasureState::On | MeasureState::Partly)
+    }
+}
+
+/// Whether a measure is in force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MeasureState {
+    /// The configuration does not want it, or it is about what there is not: on epoll there are no rings.
+    #[default]
+    Off,
+    /// It is.
+    On,
+    /// As far as this kernel knows it.
+    Partly,
+    /// It was wanted, and this machine refuses it.
+    Unavailable,
 }
 
 /// One core.

@@ -47,6 +47,7 @@ impl World {
                 read.get().map_or(Ok(loaded(generation)), |why: &str| Err(why.to_owned()))
             }),
             resolver: Resolver::new(queue),
+            privileges: PrivilegeStatus::default(),
             now_ms: || 0,
             started: Instant::now(),
             published_unix_s: 0,
@@ -260,7 +261,7 @@ fn the_last_lines_are_written_before_the_end() {
         in_force: loaded(1),
         reload: Box::new(|_, _| Err(String::new())),
         look_after: Box::new(|_, _| None),
-        announce: "ready".to_owned(),
+        begin: Box::new(|| (PrivilegeStatus::default(), "ready".to_owned())),
         admin: None,
         now_ms: || 0,
     };
@@ -278,5 +279,5 @@ fn the_last_lines_are_written_before_the_end() {
     assert_eq!(exit, Exit::Drained);
     let mut text = String::new();
     io::BufReader::new(reader).read_to_string(&mut text).unwrap();
-    assert_eq!(text, "draining for at most 30 s; a second signal ends at once\ndrained, ending\na last line\n");
+    assert_eq!(text, "ready\ndraining for at most 30 s; a second signal ends at once\ndrained, ending\na last line\n");
 }

@@ -10,6 +10,7 @@ mod limits;
 mod listener;
 mod mix;
 mod pool;
+mod privileges;
 mod site;
 mod stream;
 mod tls;
@@ -20,6 +21,7 @@ pub use limits::{Limits, LogFormat, LogSettings, Timeouts};
 pub use listener::{Cidr, Listener, Protocol};
 pub use mix::{FixedHasher, FixedState, Rng, hash_pair, hash64};
 pub use pool::{Balance, HashKey, Pool, ProxyVersion, Server, ServerAddress};
+pub use privileges::Privileges;
 pub use site::{Action, HostPattern, Redirect, Route, Site};
 pub use stream::Stream;
 pub use tls::{CertificateSource, Hsts, SiteTls, Termination, Trust, UpstreamTls};
@@ -59,6 +61,8 @@ pub struct Config {
     pub admin: Option<PathBuf>,
     /// Where what has to outlive the process is kept: our own authority. `None` means the default of the program.
     pub state: Option<PathBuf>,
+    /// What is given up once it is not needed any more.
+    pub privileges: Privileges,
 }
 
 /// Which processors run the data plane, one pinned thread each.

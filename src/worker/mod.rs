@@ -11,7 +11,7 @@ use crate::shared::{Command, Event, Share};
 use crate::snapshot::{Bound, Snapshot};
 use ringferry_runtime::mailbox::Mailbox;
 use ringferry_runtime::time::Sleep;
-use ringferry_runtime::{Core, Either, Handle, KernelChoice, KernelError, Settings, race};
+use ringferry_runtime::{Core, Either, Handle, KernelChoice, KernelError, RingRestriction, Settings, race};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -32,17 +32,20 @@ pub struct Worker {
     pub handed: Mailbox<Handed>,
     /// The other cores.
     pub peers: Vec<Peer>,
+    /// Its ring refuses what a proxy never asks of it.
+    pub restrict_ring: bool,
 }
 
 impl Worker {
-    /// Works until told to stop. `started` is told whether the core could be made.
-    pub fn run(self, started: &SyncSender<Result<(), KernelError>>) {
-        let core = match Core::new(&Settings { kernel: self.kernel, ..Settings::default() }) {
+    /// Works until told to stop. `started` is told whether the core could be made, and its ring restricted.
+    pub fn run(self, started: &SyncSender<Result<RingRestriction, KernelError>>) {
+        let settings = Settings { kernel: self.kernel, restrict_ring: self.restrict_ring, ..Settings::default() };
+        let core = match Core::new(&settings) {
             Ok(core) => core,
             Err(error) => return drop(started.send(Err(error))),
         };
         let work = self.on(core.handle());
-        let _ = started.send(Ok(()));
+        let _ = started.send(Ok(core.restriction()));
         core.run(work);
     }
 

@@ -65,8 +65,16 @@ impl Proxy {
                 events: told.clone(),
             };
             let log = queue.sink(first.config.log.format);
-            let kernel = Default::default();
-            let worker = Worker { share, log, snapshot: first.clone(), commands: receiver, handed, peers, kernel };
+            let worker = Worker {
+                share,
+                kernel: Default::default(),
+                log,
+                snapshot: first.clone(),
+                commands: receiver,
+                handed,
+                peers,
+                restrict_ring: false,
+            };
             let handle = cores[core].handle();
             works.push(handle.spawn_joinable(worker.on(handle.clone())));
         }

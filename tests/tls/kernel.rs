@@ -18,8 +18,10 @@ fn start(origin: &Origin) -> Proxy {
     Proxy::start(&config(origin, &TempDir::new()))
 }
 
+/// The line that says that it has begun, but for what the process has given up.
 fn ready_line(proxy: &Proxy) -> String {
-    proxy.log_line(|line| line.starts_with("ready"))
+    let line = proxy.log_line(|line| line.starts_with("ready"));
+    line.split(';').next().unwrap_or_default().to_owned()
 }
 
 fn warns(proxy: &Proxy) -> bool {

@@ -16,7 +16,7 @@ mod operation;
 mod tests;
 mod watches;
 
-use super::{Completion, Held, KernelError, KernelSettings, Op, RawDescriptor, Token};
+use super::{Completion, Held, KernelError, KernelSettings, Op, RawDescriptor, RingRestriction, Token};
 use crate::buf::{BufferRing, Group, Lent, SHRINK_AFTER, Ticket};
 use crate::sys::{Remote, owned::Socket};
 use crate::time::Instant;
@@ -180,6 +180,11 @@ impl Epoll {
     pub(super) fn lent(&self, group: Group) -> (usize, usize) {
         let group = self.group(group);
         (group.lent(), group.count())
+    }
+
+    /// There is no ring.
+    pub(super) fn restriction(&self) -> &RingRestriction {
+        &RingRestriction::Off
     }
 
     pub(super) fn enters(&self) -> u64 {

@@ -12,7 +12,7 @@ mod uring;
 
 pub use crate::sys::message::LocalAddress;
 pub use crate::sys::owned::Socket;
-pub use crate::sys::ring::KernelError;
+pub use crate::sys::ring::{KernelError, RingRestriction};
 pub use crate::sys::segments::Segments;
 
 use crate::buf::{Chunk, Gather, Group, GroupSettings, Lent, Ticket};
@@ -110,6 +110,8 @@ pub(crate) enum Held {
 #[derive(Clone, Debug)]
 pub(crate) struct KernelSettings {
     pub(crate) submissions: u32,
+    /// The ring refuses what the runtime never asks of it.
+    pub(crate) restrict: bool,
     pub(crate) head: GroupSettings,
     pub(crate) body: GroupSettings,
     pub(crate) datagram: GroupSettings,
@@ -290,6 +292,11 @@ impl Kernel {
     /// Buffers of `group` that are lent out, and how many there are.
     pub(crate) fn lent(&self, group: Group) -> (usize, usize) {
         each!(self, kernel => kernel.lent(group))
+    }
+
+    /// Whether it refuses what the runtime never asks of it.
+    pub(crate) fn restriction(&self) -> &RingRestriction {
+        each!(self, kernel => kernel.restriction())
     }
 
     /// System calls made to enter the kernel so far.

@@ -12,7 +12,7 @@ mod named;
 pub(super) use calls::no_records;
 pub(super) use named::held;
 
-use super::{Completion, KernelSettings, Op, RawDescriptor, Token};
+use super::{Completion, KernelSettings, Op, RawDescriptor, RingRestriction, Token};
 use crate::buf::{BufferRing, Group, Lent, Ticket};
 use crate::sim::{CoreNumber, Fault, Role, World};
 use crate::sys::Remote;
@@ -178,6 +178,11 @@ impl Sim {
     pub(super) fn lent(&self, group: Group) -> (usize, usize) {
         let group = self.group(group);
         (group.lent(), group.count())
+    }
+
+    /// There is no ring.
+    pub(super) fn restriction(&self) -> &RingRestriction {
+        &RingRestriction::Off
     }
 
     pub(super) fn enters(&self) -> u64 {

@@ -1,6 +1,6 @@
 //! The kernel behind the seam: one io_uring.
 
-use super::{Completion, Held, KernelError, KernelSettings, Op, Token, Wait};
+use super::{Completion, Held, KernelError, KernelSettings, Op, RingRestriction, Token, Wait};
 use crate::buf::{BufferRing, Group, SHRINK_AFTER, Ticket};
 use crate::sys::{Remote, message, ring, socket};
 use crate::time::Instant;
@@ -21,6 +21,7 @@ pub(crate) struct Uring {
     // moment longer to send to it): `drop` sees to it that no operation writes anywhere by then.
     ring: IoUring,
     no_iowait: bool,
+    restriction: RingRestriction,
     remote: Arc<Remote>,
     /// What each operation in flight holds, by [`Token::index`].
     held: Vec<Option<Held>>,
@@ -50,9 +51,26 @@ const UNDELIVERED: u32 = u32::MAX - 2;
 /// A message from another core. It only ends the wait: what it is about has come by then.
 const NUDGE: u32 = u32::MAX - 3;
 
+/// All that a ring is ever asked for: what [`prepare`] makes, and messages to other rings. A kernel that makes our
+/// rings knows all of them.
+const OPCODES: &[u8] = &[
+    opcode::AcceptMulti::CODE,
+    opcode::Recv::CODE,
+    opcode::RecvMsgMulti::CODE,
+    opcode::Send::CODE,
+    opcode::SendMsg::CODE,
+    opcode::Connect::CODE,
+    opcode::PollAdd::CODE,
+    opcode::Close::CODE,
+    opcode::AsyncCancel::CODE,
+    opcode::MsgRingData::CODE,
+];
+/// The flags of its entries.
+const FLAGS: squeue::Flags = squeue::Flags::BUFFER_SELECT.union(squeue::Flags::SKIP_SUCCESS);
+
 impl Uring {
     pub(super) fn new(settings: &KernelSettings, remote: Arc<Remote>) -> Result<Uring, KernelError> {
-        let made = ring::make(settings.submissions)?;
+        let made = ring::make(settings.submissions, settings.restrict)?;
         let group = |settings| BufferRing::new(settings).map(Rc::new).map_err(KernelError::Resources);
         let groups = [group(settings.head)?, group(settings.body)?, group(settings.datagram)?];
         for (id, group) in Group::ALL.into_iter().zip(&groups) {
@@ -65,9 +83,15 @@ impl Uring {
                 },
             )?;
         }
+        // After the last registration, for it allows none, and before anybody can reach the ring.
+        let restriction = match settings.restrict {
+            true => ring::restrict(&made.ring, OPCODES, FLAGS)?,
+            false => RingRestriction::Off,
+        };
         let mut uring = Uring {
             ring: made.ring,
             no_iowait: made.no_iowait,
+            restriction,
             remote,
             held: Vec::new(),
             in_flight: 0,
@@ -194,6 +218,10 @@ impl Uring {
     pub(super) fn lent(&self, group: Group) -> (usize, usize) {
         let group = self.group(group);
         (group.lent(), group.count())
+    }
+
+    pub(super) fn restriction(&self) -> &RingRestriction {
+        &self.restriction
     }
 
     pub(super) fn enters(&self) -> u64 {

@@ -1,10 +1,12 @@
-//! Making a ring: the flags that pay, dropped one by one where the kernel does not know them.
+//! Making a ring, with the flags that pay and without the one that a kernel may lack; and keeping it to what it is used
+//! for.
 
-use io_uring::IoUring;
+use io_uring::register::Restriction;
+use io_uring::{IoUring, squeue};
 use std::fmt;
 use std::io;
 
-/// A ring and what was found while making it.
+/// A ring, not yet enabled if it is to be restricted, and what was found while making it.
 pub(crate) struct Made {
     pub(crate) ring: IoUring,
     /// IORING_ENTER_NO_IOWAIT may be passed (6.15): waiting is not shown as iowait.
@@ -55,15 +57,29 @@ impl fmt::Display for KernelError {
 
 impl std::error::Error for KernelError {}
 
+/// Whether a ring does only what the runtime asks of it, whoever asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RingRestriction {
+    /// It refuses all other operations, flags and registrations.
+    On,
+    /// Nobody wanted it, or there is no ring.
+    Off,
+    /// The kernel would not; why.
+    Refused(String),
+}
+
 /// Makes a ring with `entries` submission entries and eight times as many completion entries: multishot operations
-/// complete many times for one submission.
-pub(crate) fn make(entries: u32) -> Result<Made, KernelError> {
+/// complete many times for one submission. One that is `disabled` does nothing before it is [restricted](restrict).
+pub(crate) fn make(entries: u32, disabled: bool) -> Result<Made, KernelError> {
     // SINGLE_ISSUER came with 6.0, like the receives and accepts that complete many times: a kernel that refuses it
-    // would make a ring, and then refuse those. DEFER_TASKRUN came with 6.1.
+    // would make a ring, and then refuse those. DEFER_TASKRUN came with 6.1. R_DISABLED is older than either.
     let mut last = None;
     for defer in [true, false] {
         let mut builder = IoUring::builder();
         builder.setup_clamp().setup_cqsize(entries * 8).setup_submit_all().setup_coop_taskrun().setup_single_issuer();
+        if disabled {
+            builder.setup_r_disabled();
+        }
         if defer {
             builder.setup_defer_taskrun();
         }
@@ -81,6 +97,20 @@ pub(crate) fn make(entries: u32) -> Result<Made, KernelError> {
         }
     }
     Err(classify(last.unwrap_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))))
+}
+
+/// Restricts a disabled ring to these operations and flags, and to no registration at all; then enables it. The thread
+/// that calls this is the one that may submit (SINGLE_ISSUER). One that cannot be restricted is enabled as it is.
+pub(crate) fn restrict(ring: &IoUring, opcodes: &[u8], flags: squeue::Flags) -> Result<RingRestriction, KernelError> {
+    let submitter = ring.submitter();
+    let flags = Restriction::sqe_flags_allowed(flags.bits());
+    let mut list: Vec<_> = opcodes.iter().map(|opcode| Restriction::sqe_op(*opcode)).chain([flags]).collect();
+    let outcome = submitter.register_restrictions(&mut list);
+    submitter.register_enable_rings().map_err(KernelError::Resources)?;
+    Ok(match outcome {
+        Ok(()) => RingRestriction::On,
+        Err(error) => RingRestriction::Refused(error.to_string()),
+    })
 }
 
 fn classify(error: io::Error) -> KernelError {

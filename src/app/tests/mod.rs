@@ -2,6 +2,7 @@
 
 mod certificates;
 mod disk;
+mod privilege;
 mod state;
 
 use crate::model::{Access, CertificateSource, Config, HostPattern, ListenerId, Site, SiteTls, Termination};

@@ -233,6 +233,7 @@ const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
             ("limits", "limits.connections = 5"),
             ("timeouts", "timeouts.head = '1s'"),
             ("log", "log.format = 'json'"),
+            ("privileges", "privileges.seccomp = false"),
             ("site", "site = [{ host = 'b', upstream = 1 }]"),
             ("stream", "stream = [{ listen = 'tcp/:1', upstream = 'b:1' }]"),
         ],
@@ -271,6 +272,16 @@ const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
         ],
     ),
     (&schema::LOG, &[("format", "log.format = 'off'")]),
+    (
+        &schema::PRIVILEGES,
+        &[
+            ("user", "privileges.user = 'x'"),
+            ("no_new_privs", "privileges.no_new_privs = false"),
+            ("landlock", "privileges.landlock = false"),
+            ("restrict_rings", "privileges.restrict_rings = false"),
+            ("seccomp", "privileges.seccomp = false"),
+        ],
+    ),
     (
         &schema::SITE,
         &[

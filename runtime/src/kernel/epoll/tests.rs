@@ -11,7 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 fn kernel() -> Epoll {
     let group = GroupSettings { bytes: 64, count: 4, published: 1 };
-    let settings = KernelSettings { submissions: 8, head: group, body: group, datagram: group };
+    let settings = KernelSettings { submissions: 8, restrict: true, head: group, body: group, datagram: group };
     Epoll::new(&settings, Arc::new(Remote::new().unwrap())).unwrap()
 }
 
@@ -294,7 +294,7 @@ fn a_unix_connect_waits_for_room_in_a_full_queue() {
 fn a_wake_ends_the_wait_again_and_again() {
     let remote = Arc::new(Remote::new().unwrap());
     let group = GroupSettings { bytes: 64, count: 4, published: 1 };
-    let settings = KernelSettings { submissions: 8, head: group, body: group, datagram: group };
+    let settings = KernelSettings { submissions: 8, restrict: true, head: group, body: group, datagram: group };
     let mut kernel = Epoll::new(&settings, remote.clone()).unwrap();
     for _ in 0..3 {
         remote.kick();

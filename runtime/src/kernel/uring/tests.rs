@@ -6,8 +6,12 @@ fn remote() -> Arc<Remote> {
 }
 
 fn ring(remote: Arc<Remote>) -> Uring {
+    ring_that(true, remote)
+}
+
+fn ring_that(restrict: bool, remote: Arc<Remote>) -> Uring {
     let group = GroupSettings { bytes: 64, count: 2, published: 1 };
-    Uring::new(&KernelSettings { submissions: 8, head: group, body: group, datagram: group }, remote).unwrap()
+    Uring::new(&KernelSettings { submissions: 8, restrict, head: group, body: group, datagram: group }, remote).unwrap()
 }
 
 /// One turn; how often the eventfd of `of` was written to since the last look.
@@ -78,4 +82,58 @@ fn an_operation_with_a_bad_descriptor_completes_with_an_error_and_returns_its_me
     assert_eq!((done.token, done.result, done.more), (token, -libc::EBADF, false));
     assert!(matches!(done.held, Held::Chunk(chunk) if chunk[..] == b"bytes"[..]));
     assert_eq!(ring.unfinished(), 0);
+}
+
+/// The result of an entry that the runtime never makes.
+fn result_of(ring: &mut Uring, entry: squeue::Entry) -> i32 {
+    ring.in_flight += 1;
+    ring.push(entry.user_data(DETACHED.into()));
+    ring.wait(None, Instant::default());
+    let (_, result, _) = ring.batch.iter().find(|(user_data, ..)| *user_data == DETACHED.into()).copied().unwrap();
+    assert!(ring.next().is_none());
+    result
+}
+
+#[test]
+fn a_restricted_ring_refuses_what_the_runtime_never_asks_of_it() {
+    let nop = || opcode::Nop::new().build();
+    let linked = || opcode::AsyncCancel::new(0).build().flags(squeue::Flags::IO_LINK);
+    let (mut open, mut restricted) = (ring_that(false, remote()), ring(remote()));
+    assert_eq!(open.restriction(), &RingRestriction::Off);
+    assert_eq!((result_of(&mut open, nop()), result_of(&mut open, linked())), (0, -libc::ENOENT));
+    assert!(open.ring.submitter().register_iowq_max_workers(&mut [0, 0]).is_ok());
+    // Every kernel that has what a ring needs can restrict one.
+    assert_eq!(restricted.restriction(), &RingRestriction::On);
+    let refused = -libc::EACCES;
+    assert_eq!((result_of(&mut restricted, nop()), result_of(&mut restricted, linked())), (refused, refused));
+    let registered = restricted.ring.submitter().register_iowq_max_workers(&mut [0, 0]);
+    assert_eq!(registered.map_err(|error| error.raw_os_error()), Err(Some(libc::EACCES)));
+}
+
+#[test]
+fn the_list_of_a_restricted_ring_has_what_is_made_for_it_and_no_more() {
+    let chunk = || crate::buf::Chunk::from(&b"bytes"[..]);
+    let to = "127.0.0.1:1".parse().unwrap();
+    let group = Group::Head;
+    let ops = [
+        Op::Accept { fd: 0 },
+        Op::Recv { fd: 0, group },
+        Op::RecvMulti { fd: 0, group },
+        Op::RecvDatagrams { fd: 0 },
+        Op::Send { fd: 0, chunk: chunk(), wait: Wait::All },
+        Op::Connect { fd: 0, to },
+        Op::ConnectUnix { fd: 0, path: "/run/app.sock".into() },
+        Op::Poll { fd: 0, events: 0 },
+        Op::Close { fd: 0 },
+        Op::Cancel { target: Token { index: 0, generation: 0 } },
+        Op::CancelAll,
+    ];
+    let mut made: Vec<u8> = ops.into_iter().map(|op| prepare(op).0.get_opcode() as u8).collect();
+    // A gather is made by the pool alone.
+    made.extend([opcode::SendMsg::CODE, opcode::MsgRingData::CODE]);
+    made.sort_unstable();
+    made.dedup();
+    let mut listed = OPCODES.to_vec();
+    listed.sort_unstable();
+    assert_eq!(made, listed);
 }
