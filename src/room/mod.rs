@@ -81,7 +81,7 @@ impl Room {
     }
 
     /// Ends the connection of a client that has been idle for the longest: first of those that have not said a word in
-    /// [`SILENCE`], then of those that have been served. False where none is.
+    /// a while, then of those that have been served. False where none is.
     pub fn end_oldest(&self) -> bool {
         let Some(stream) = self.take_silent().or_else(|| self.kept.borrow_mut().take_oldest()) else { return false };
         self.ending.set(self.ending.get() + 1);

@@ -23,6 +23,7 @@ impl Socket {
     }
 
     /// What operations name it by, as long as it lives.
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn raw(&self) -> RawFd {
         match &self.0 {
             Of::System(fd) => fd.as_raw_fd(),
