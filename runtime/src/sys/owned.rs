@@ -2,7 +2,7 @@
 
 use super::socket::{duplicate, own};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, IntoRawFd, OwnedFd, RawFd};
 
 /// An open socket, of whichever kernel; closed when it is dropped. Unlike all that lives on a core it may change threads.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Socket {
     #[cfg(any(test, feature = "sim"))]
     pub(crate) fn raw(&self) -> RawFd {
         match &self.0 {
-            Of::System(fd) => fd.as_raw_fd(),
+            Of::System(fd) => std::os::fd::AsRawFd::as_raw_fd(fd),
             #[cfg(feature = "sim")]
             Of::World(owned) => owned.number(),
         }
