@@ -13,6 +13,7 @@ pub use crate::sys::ring::KernelError;
 pub use crate::sys::segments::Segments;
 
 use crate::buf::{Chunk, Gather, Group, GroupSettings, Lent, Ticket};
+use crate::sys::hold::{self, Hold, Way};
 use crate::sys::ktls::{self, ControlRecord, RecordKey};
 use crate::sys::pipe;
 pub(crate) use crate::sys::pipe::PipeEnds;
@@ -294,6 +295,14 @@ impl Kernel {
 
     pub(crate) fn store_more(&mut self, fd: RawDescriptor, more: bool) {
         socket::store_more(fd, more);
+    }
+
+    pub(crate) fn hold(&mut self, fd: RawDescriptor, way: Way, hold: Hold) {
+        hold::hold(fd, way, hold);
+    }
+
+    pub(crate) fn unacknowledged(&mut self, fd: RawDescriptor) -> usize {
+        socket::unacknowledged(fd)
     }
 
     pub(crate) fn reset_on_close(&mut self, fd: RawDescriptor, reset: bool) {

@@ -4,6 +4,7 @@
 pub(crate) mod clock;
 pub(crate) mod datagram;
 pub(crate) mod event;
+pub(crate) mod hold;
 pub(crate) mod ktls;
 pub(crate) mod listener;
 pub(crate) mod message;
