@@ -14,6 +14,7 @@ mod http1;
 mod interim;
 mod layers;
 mod log;
+mod memory;
 mod passthrough;
 mod proxy_protocol;
 mod reload;

@@ -6,7 +6,7 @@ use crate::limit::{Clients, Gate};
 use crate::listen::Peer;
 use crate::log::LogQueue;
 use crate::model::Cores;
-use crate::shared::{CoreStats, Events, Share};
+use crate::shared::{CoreStats, Events, Memory, Share};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -18,6 +18,7 @@ use std::sync::mpsc::sync_channel;
 pub(super) struct Shared {
     pub(super) clients: Arc<Clients>,
     pub(super) connections: Arc<Gate>,
+    pub(super) memory: Arc<Memory>,
     pub(super) events: Events,
     pub(super) log: LogQueue,
     pub(super) snapshot: Arc<Snapshot>,
@@ -78,6 +79,7 @@ pub(super) fn start(cpus: &[usize], shared: Shared) -> Result<Started, Failure> 
                 stats: stats[core].clone(),
                 clients: shared.clients.clone(),
                 connections: shared.connections.clone(),
+                memory: shared.memory.clone(),
                 events: shared.events.clone(),
             },
             log: shared.log.sink(shared.snapshot.config.log.format),

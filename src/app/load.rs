@@ -20,6 +20,8 @@ pub(super) struct Loader {
     file: Option<PathBuf>,
     cores: usize,
     quiet: bool,
+    /// The ceiling on memory that was written at the start.
+    memory: Option<u64>,
     registry: Registry,
     secrets: Secrets,
     next_key: u64,
@@ -32,6 +34,7 @@ impl Loader {
             file,
             cores,
             quiet,
+            memory: None,
             registry: Registry::default(),
             secrets: Secrets::new(),
             next_key: 0,
@@ -42,6 +45,7 @@ impl Loader {
 
     /// The snapshot to start with.
     pub(super) fn first(&mut self, config: Config) -> Result<control::Loaded<Snapshot>, Failure> {
+        self.memory = config.resources.memory;
         self.build(1, config, &[], Vec::new())
     }
 
@@ -59,9 +63,14 @@ impl Loader {
             problems.into_iter().map(|problem| problem.render(&name, false)).collect()
         };
         match loaded.config {
-            Some(config) => self
-                .build(generation, config, &in_force.listeners, render(warnings))
-                .map_err(|failure| failure.to_string()),
+            Some(config) => {
+                let mut warnings = render(warnings);
+                if config.resources.memory != self.memory {
+                    let what = "the ceiling stays as it was at the start; restart to change it";
+                    warnings.push(format!("{name}: warning: resources.memory: {what}"));
+                }
+                self.build(generation, config, &in_force.listeners, warnings).map_err(|failure| failure.to_string())
+            }
             None => Err(render(errors).join("\n")),
         }
     }

@@ -18,12 +18,13 @@ pub use certificates::{Certificates, Finding, SiteCertificates, terminations, up
 pub use state::State;
 
 use crate::control::{AdminSocket, Control, Loaded};
-use crate::limit::{Clients, Gate};
+use crate::limit::{Budget, Clients, Gate};
 use crate::log;
 use crate::model::{Config, Cores};
-use crate::shared::events;
+use crate::shared::{Memory, events};
 use crate::snapshot::Snapshot;
 use load::Loader;
+use ringferry_runtime::available_cpus;
 use ringferry_runtime::time::monotonic;
 use std::cell::RefCell;
 use std::fmt;
@@ -74,6 +75,7 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
     let Boot { config, file, cores, admin, quiet } = boot;
     cores::raise_descriptor_limit();
     let cpus = cores::choose(cores.as_ref().unwrap_or(&config.cores))?;
+    let memory = Arc::new(Memory::new(share_out(&config, cpus.len())?));
     let admin = admin.map(|path| {
         AdminSocket::bind(&path).map_err(|error| {
             let path = path.display();
@@ -89,6 +91,7 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
     let shared = cores::Shared {
         clients: Arc::new(Clients::new(CLIENTS)),
         connections: Arc::new(Gate::default()),
+        memory: memory.clone(),
         events,
         log: log.clone(),
         snapshot: in_force.snapshot.clone(),
@@ -108,6 +111,7 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         reload: Box::new(move |generation, in_force| loader.borrow_mut().again(generation, in_force)),
         look_after: Box::new(move |generation, in_force| caretaker.borrow_mut().look_after(generation, in_force)),
         admin,
+        memory,
         now_ms: || monotonic().as_millis(),
     };
     let ended = control.run();
@@ -115,6 +119,24 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         let _ = thread.join();
     }
     ended.map(drop).map_err(|error| Failure::Resource(format!("the control plane could not run: {error}")))
+}
+
+/// What the ceiling on memory is shared out for with this configuration, on this machine.
+pub fn budget(config: &Config) -> Result<Budget, Failure> {
+    // Not whether they are there: a file may be looked at on another machine than it is for.
+    let cores = match &config.cores {
+        Cores::All => available_cpus().len(),
+        Cores::Count(count) => *count,
+        Cores::List(list) => list.len(),
+    };
+    share_out(config, cores)
+}
+
+fn share_out(config: &Config, cores: usize) -> Result<Budget, Failure> {
+    match config.resources.memory {
+        Some(ceiling) => Budget::new(ceiling, cores).map_err(|error| Failure::Configuration(error.to_string())),
+        None => Ok(Budget::for_machine(machine::memory(), cores)),
+    }
 }
 
 /// What is not well, one line for each address, and one that says that it has begun.

@@ -2,7 +2,9 @@
 
 use super::ask::{Unanswered, ask};
 use super::{Exit, cert, complain, say, unix_s};
-use crate::control::{Answer, Numbers, PoolStatus, Request, ServerState, ServerStatus, Status, TlsStatus};
+use crate::control::{
+    Answer, MemoryStatus, Numbers, PoolStatus, Request, ServerState, ServerStatus, Status, TlsStatus,
+};
 use crate::tls::INTERNAL;
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
@@ -47,6 +49,11 @@ fn render(status: &Status, now_unix_s: u64, color: bool) -> String {
     line(&mut out, format_args!("snapshot {} of {}, {age} old", snapshot.generation, snapshot.source));
     for listener in &status.listeners {
         line(&mut out, format_args!("listening on {}", listener.address));
+    }
+    let MemoryStatus { ceiling_bytes, used_bytes, waiting } = status.memory;
+    if ceiling_bytes > 0 {
+        let waiting = if waiting > 0 { format!(", {waiting} waiting for some") } else { String::new() };
+        line(&mut out, format_args!("memory {} of {}{waiting}", bytes(used_bytes), bytes(ceiling_bytes)));
     }
     out.push('\n');
     numbers(&mut out, status);
@@ -285,6 +292,7 @@ mod tests {
             uptime_s: 93_784,
             snapshot: SnapshotStatus { generation: 2, published_unix_s: 1000, source: "ringferry.toml".into() },
             listeners: vec![ListenerStatus { address: "http://[::]:80".into() }],
+            memory: MemoryStatus { ceiling_bytes: 64 << 20, used_bytes: 21 << 20, waiting: 2 },
             totals: busy,
             cores: vec![
                 CoreStatus { core: 0, generation: 2, numbers: busy },
@@ -301,6 +309,7 @@ mod tests {
 ringferry 0.1.0, process 4711, up 1 d 2 h
 snapshot 2 of ringferry.toml, 12 min old
 listening on http://[::]:80
+memory 21.0 MiB of 64.0 MiB, 2 waiting for some
 
         open  requests  4xx  5xx  errors  retries   in      out
 core 0    12     34567    8    0       0        0  0 B  5.0 MiB

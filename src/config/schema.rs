@@ -21,6 +21,7 @@ pub(super) const TOP: Schema = Schema {
         "state",
         "kernel_tls",
         "listen",
+        "resources",
         "limits",
         "timeouts",
         "log",
@@ -30,6 +31,7 @@ pub(super) const TOP: Schema = Schema {
 };
 pub(super) const LISTEN: Schema = Schema { name: "[listen]", keys: &["http", "https"] };
 pub(super) const LISTENER: Schema = Schema { name: "an address", keys: &["address", "proxy_protocol", "from"] };
+pub(super) const RESOURCES: Schema = Schema { name: "[resources]", keys: &["memory"] };
 pub(super) const LIMITS: Schema = Schema {
     name: "[limits]",
     keys: &["head_bytes", "header_count", "connections", "connections_per_client", "idle_per_server"],
@@ -86,6 +88,6 @@ pub(super) const STREAM: Schema =
 
 /// All of them: where a key that was written in the wrong table may belong.
 pub(super) const ALL: &[&Schema] = &[
-    &TOP, &LISTEN, &LISTENER, &LIMITS, &TIMEOUTS, &LOG, &SITE, &HSTS, &ROUTE, &REDIRECT, &UPSTREAM, &SERVER, &BALANCE,
-    &STREAM,
+    &TOP, &LISTEN, &LISTENER, &RESOURCES, &LIMITS, &TIMEOUTS, &LOG, &SITE, &HSTS, &ROUTE, &REDIRECT, &UPSTREAM,
+    &SERVER, &BALANCE, &STREAM,
 ];

@@ -15,12 +15,12 @@ mod writer;
 pub use admin::AdminSocket;
 pub use protocol::{Answer, Request};
 pub use status::{
-    CertificateStatus, CoreStatus, ListenerStatus, Numbers, PoolStatus, ServerState, ServerStatus, SnapshotStatus,
-    Status, TlsStatus,
+    CertificateStatus, CoreStatus, ListenerStatus, MemoryStatus, Numbers, PoolStatus, ServerState, ServerStatus,
+    SnapshotStatus, Status, TlsStatus,
 };
 
 use crate::log::{Batch, LogQueue};
-use crate::shared::{Command, CoreLink, CoreStats, Event, ServerCell};
+use crate::shared::{Command, CoreLink, CoreStats, Event, Memory, ServerCell};
 use admin::Asked;
 use resolve::Resolver;
 use signals::Signal;
@@ -55,6 +55,8 @@ pub struct Control<S> {
     pub announce: String,
     /// `status` and `reload` of the command line talk to it.
     pub admin: Option<AdminSocket>,
+    /// What is taken of the ceiling on memory.
+    pub memory: Arc<Memory>,
     /// The monotonic clock that the cores use.
     pub now_ms: fn() -> u64,
 }
@@ -144,6 +146,7 @@ impl<S: 'static> Control<S> {
             reload: self.reload,
             look_after: self.look_after,
             resolver,
+            memory: self.memory,
             now_ms: self.now_ms,
             started: Instant::now(),
             published_unix_s: unix_s(),
@@ -166,6 +169,7 @@ struct Running<S> {
     reload: Reload<S>,
     look_after: LookAfter<S>,
     resolver: Resolver,
+    memory: Arc<Memory>,
     now_ms: fn() -> u64,
     started: Instant,
     published_unix_s: u64,
@@ -343,6 +347,11 @@ impl<S: 'static> Running<S> {
                 .map(|address| ListenerStatus { address: address.clone() })
                 .collect(),
             tls: self.in_force.tls.clone(),
+            memory: MemoryStatus {
+                ceiling_bytes: self.memory.budget().ceiling,
+                used_bytes: self.memory.used(),
+                waiting: self.memory.waiting(),
+            },
             totals,
             cores,
             pools: status::pools(&self.in_force.servers, (self.now_ms)()),

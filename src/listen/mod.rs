@@ -6,7 +6,10 @@ mod balance;
 pub use admit::admit;
 pub use balance::{Handed, Peer};
 
+use crate::limit::{IDLE, IDLE_TLS};
+use crate::model::Protocol;
 use crate::serve::Context;
+use crate::shared::{Memory, Place};
 use crate::snapshot::Bound;
 use ringferry_runtime::Socket;
 use ringferry_runtime::net::Listener;
@@ -36,7 +39,11 @@ pub async fn listen(cx: Rc<Context>, bound: Arc<Bound>, peers: Rc<[Peer]>) {
     };
     while let Some(accepted) = next(&cx, &mut listener, bound.key).await {
         match accepted {
-            Ok(socket) => balance::place(&cx, &peers, socket, bound.key),
+            Ok(socket) => match memory(&cx, &bound).await {
+                Some(memory) => balance::place(&cx, &peers, Handed { socket, listener: bound.key, memory }),
+                // It is to end, and nobody else will serve this one.
+                None => cx.stats.accept_errors.add(1),
+            },
             Err(_) => {
                 cx.stats.accept_errors.add(1);
                 Sleep::new(&cx.handle, REST).await;
@@ -44,8 +51,31 @@ pub async fn listen(cx: Rc<Context>, bound: Arc<Bound>, peers: Rc<[Peer]>) {
         }
     }
     for socket in listener.close().await {
-        balance::place(&cx, &peers, socket, bound.key);
+        match Memory::try_place(&cx.memory, idle_bytes(&bound)) {
+            Some(memory) => balance::place(&cx, &peers, Handed { socket, listener: bound.key, memory }),
+            None => cx.stats.accept_errors.add(1),
+        }
     }
+}
+
+/// Waits until there is memory for the connection that has been accepted; `None` when the listener is to end. Meanwhile
+/// others wait in the backlog, where they are connected and cost us nothing.
+async fn memory(cx: &Rc<Context>, bound: &Bound) -> Option<Place> {
+    let mut waiting = pin!(Memory::place(&cx.memory, idle_bytes(bound)));
+    poll_fn(|task| match waiting.as_mut().poll(task) {
+        Poll::Pending if is_over(cx, bound.key) => Poll::Ready(None),
+        taken => taken.map(Result::ok),
+    })
+    .await
+}
+
+fn idle_bytes(bound: &Bound) -> u64 {
+    if bound.listener.protocol == Protocol::Https { IDLE + IDLE_TLS } else { IDLE }
+}
+
+/// An address is no longer accepted on.
+fn is_over(cx: &Context, key: u64) -> bool {
+    cx.is_draining() || cx.view().snapshot.listener(key).is_none()
 }
 
 /// The next connection; `None` when the listener is to end.
@@ -55,7 +85,7 @@ async fn next(cx: &Rc<Context>, listener: &mut Listener, key: u64) -> Option<std
         if let Poll::Ready(accepted) = accept.as_mut().poll(task) {
             return Poll::Ready(Some(accepted));
         }
-        if cx.is_draining() || cx.view().snapshot.listener(key).is_none() { Poll::Ready(None) } else { Poll::Pending }
+        if is_over(cx, key) { Poll::Ready(None) } else { Poll::Pending }
     })
     .await
 }

@@ -14,7 +14,7 @@ mod stream;
 mod tls;
 
 pub use ids::{ListenerId, PoolId, RouteId, SiteId};
-pub use limits::{Limits, LogFormat, LogSettings, Timeouts};
+pub use limits::{Limits, LogFormat, LogSettings, Resources, Timeouts};
 pub use listener::{Cidr, Listener, Protocol};
 pub use mix::{FixedHasher, FixedState, Rng, hash_pair, hash64};
 pub use pool::{Balance, HashKey, Pool, ProxyVersion, Server, ServerAddress};
@@ -39,6 +39,8 @@ pub struct Config {
     pub streams: Vec<Stream>,
     /// Which processors run the data plane.
     pub cores: Cores,
+    /// What of the machine we may use. Fixed from the start: a reload does not change it.
+    pub resources: Resources,
     /// Named maxima.
     pub limits: Limits,
     /// Named waits.

@@ -99,6 +99,8 @@ pub enum Cause {
     QueueFull,
     /// A maximum of our own is reached.
     Overloaded,
+    /// There is not enough memory below the ceiling.
+    NoMemory,
     /// More interim responses than are taken.
     TooManyInterims,
     /// A switch of protocols that the client did not ask for.
@@ -155,7 +157,7 @@ impl Error {
             (_, C::AmbiguousPath) => 400,
             (_, C::MethodNotAllowed) => 405,
             (_, C::Loop) => 508,
-            (_, C::NoServer | C::NotResolved | C::QueueFull | C::Overloaded) => 503,
+            (_, C::NoServer | C::NotResolved | C::QueueFull | C::Overloaded | C::NoMemory) => 503,
             (S::Upstream, C::TimedOut) => 504,
             (S::Upstream, _) => 502,
             (S::Downstream, _) => 400,
@@ -172,6 +174,11 @@ impl Error {
             (Side::Upstream, T::Request | T::ResponseHead, C::Closed | C::Io) => Retry::IfIdempotent,
             _ => Retry::Never,
         }
+    }
+
+    /// After how many seconds the client may try again, where that is known.
+    pub fn retry_after_s(&self) -> Option<u32> {
+        (self.cause == Cause::NoMemory).then_some(NO_MEMORY_RETRY_S)
     }
 
     /// The cause in a word or two, for the log.
@@ -206,6 +213,7 @@ impl Error {
             (_, Cause::NotResolved) => "name not resolved",
             (_, Cause::QueueFull) => "queue full",
             (_, Cause::Overloaded) => "overloaded",
+            (_, Cause::NoMemory) => "memory is short",
             (_, Cause::TooManyInterims) => "too many interim responses",
             (_, Cause::UnaskedSwitch) => "unasked protocol switch",
             (_, Cause::CutOff) => "cut off",
@@ -213,6 +221,9 @@ impl Error {
         }
     }
 }
+
+/// It has waited for memory as long as a head may take, and others have as well.
+const NO_MEMORY_RETRY_S: u32 = 5;
 
 fn status_of_head(error: HeadError) -> u16 {
     match error {
@@ -288,5 +299,6 @@ mod tests {
         check(Internal, T::ResponseBody, C::Bug, None, R::Never);
         check(Internal, T::Request, C::Bug, Some(500), R::Never);
         check(Internal, T::RequestHead, C::Overloaded, Some(503), R::Never);
+        check(Internal, T::Route, C::NoMemory, Some(503), R::Never);
     }
 }

@@ -1,6 +1,6 @@
 //! Answers of our own: short pages for errors, and redirects. They name nothing of what is behind the proxy.
 
-use super::error::Cause;
+use super::error::{Cause, Error};
 use super::headers::{HSTS, connection_field, write_field, write_number};
 use crate::model::Redirect;
 use ringferry_parser::h1::{Fields, Known, Method, RequestHead, Target, Version, list};
@@ -49,18 +49,21 @@ pub fn accepts_html(fields: &Fields<'_, '_>) -> bool {
     })
 }
 
-/// Writes an error page: head and body. Returns the bytes of the body, as all of these do.
-pub fn write_page(status: u16, cause: Cause, cx: &PageCx<'_>, out: &mut Vec<u8>) -> u64 {
+/// Writes the page of an error: head and body. Returns the bytes of the body, as all of these do.
+pub fn write_page(status: u16, error: &Error, cx: &PageCx<'_>, out: &mut Vec<u8>) -> u64 {
     let (reason, usual) = words(status);
-    let body = error_body(status, reason, way_out(cause).unwrap_or(usual), cx.html);
+    let body = error_body(status, reason, way_out(error.cause).unwrap_or(usual), cx.html);
+    let retry_after = error.retry_after_s().map(|seconds| seconds.to_string());
+    let retry_after = retry_after.iter().map(|seconds| ("Retry-After", seconds.as_bytes()));
     // Some of these statuses may be cached by default; none of them should outlive its cause.
-    write(status, ("Cache-Control", b"no-store"), &body, cx, out)
+    let fields: Vec<_> = [("Cache-Control", &b"no-store"[..])].into_iter().chain(retry_after).collect();
+    write(status, &fields, &body, cx, out)
 }
 
 /// Writes a 405 with the methods that are served.
 pub fn write_not_allowed(allow: &str, cx: &PageCx<'_>, out: &mut Vec<u8>) -> u64 {
     let (reason, sentence) = words(405);
-    write(405, ("Allow", allow.as_bytes()), &error_body(405, reason, sentence, cx.html), cx, out)
+    write(405, &[("Allow", allow.as_bytes())], &error_body(405, reason, sentence, cx.html), cx, out)
 }
 
 /// Writes a redirect, path and query of the request behind it where the configuration says so.
@@ -81,7 +84,7 @@ pub fn write_redirect(redirect: &Redirect, target: &Target<'_>, cx: &PageCx<'_>,
     } else {
         format!("{} {reason}\n{location}\n", redirect.status)
     };
-    write(redirect.status, ("Location", location.as_bytes()), &body, cx, out)
+    write(redirect.status, &[("Location", location.as_bytes())], &body, cx, out)
 }
 
 fn error_body(status: u16, reason: &str, sentence: &str, as_html: bool) -> String {
@@ -92,13 +95,15 @@ fn error_body(status: u16, reason: &str, sentence: &str, as_html: bool) -> Strin
     }
 }
 
-/// Writes head and body; `field` is the one that this kind of answer needs.
-fn write(status: u16, field: (&str, &[u8]), body: &str, cx: &PageCx<'_>, out: &mut Vec<u8>) -> u64 {
+/// Writes head and body; `fields` are those that this kind of answer needs.
+fn write(status: u16, fields: &[(&str, &[u8])], body: &str, cx: &PageCx<'_>, out: &mut Vec<u8>) -> u64 {
     out.extend_from_slice(format!("HTTP/1.1 {status} {}\r\n", words(status).0).as_bytes());
     write_field("Date", cx.date, out);
     let kind: &[u8] = if cx.html { b"text/html; charset=utf-8" } else { b"text/plain; charset=utf-8" };
     write_field("Content-Type", kind, out);
-    write_field(field.0, field.1, out);
+    for (name, value) in fields {
+        write_field(name, value, out);
+    }
     if let Some(hsts) = cx.hsts {
         write_field(HSTS, hsts.as_bytes(), out);
     }
@@ -166,6 +171,7 @@ fn words(status: u16) -> (&'static str, &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::error::Stage;
     use super::super::headers::tests::{with_request, with_response};
     use super::*;
 
@@ -196,6 +202,10 @@ mod tests {
         (status, head.to_owned(), body.to_owned())
     }
 
+    fn error(cause: Cause) -> Error {
+        Error::downstream(Stage::Route, cause)
+    }
+
     fn get(accept: &str) -> String {
         format!("GET /x?y HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\n\r\n")
     }
@@ -210,7 +220,7 @@ mod tests {
             ("text/html-ish", false),
         ] {
             let (status, head, body) =
-                answer(&get(accept), true, |_, cx, out| write_page(421, Cause::UnknownHost, cx, out));
+                answer(&get(accept), true, |_, cx, out| write_page(421, &error(Cause::UnknownHost), cx, out));
             assert_eq!((status, body.starts_with("<!doctype html>")), (421, html), "{accept}");
             assert_eq!(head.contains("Content-Type: text/html"), html, "{accept}");
             assert!(body.contains("421") && !head.contains("Connection"), "{head}");
@@ -220,18 +230,28 @@ mod tests {
 
     #[test]
     fn a_page_closes_when_told_to_and_is_empty_after_head() {
-        let (_, head, _) = answer(&get("*/*"), false, |_, cx, out| write_page(400, Cause::AmbiguousPath, cx, out));
+        let (_, head, _) =
+            answer(&get("*/*"), false, |_, cx, out| write_page(400, &error(Cause::AmbiguousPath), cx, out));
         assert!(head.contains("\r\nConnection: close"), "{head}");
         let (_, head, body) =
-            answer("HEAD / HTTP/1.0\r\n\r\n", true, |_, cx, out| write_page(503, Cause::NoServer, cx, out));
+            answer("HEAD / HTTP/1.0\r\n\r\n", true, |_, cx, out| write_page(503, &error(Cause::NoServer), cx, out));
         assert!(head.contains("\r\nConnection: keep-alive") && body.is_empty(), "{head}");
     }
 
     #[test]
     fn who_forgot_https_is_told_to_write_it() {
         for accept in ["*/*", "text/html"] {
-            let (_, _, body) = answer(&get(accept), false, |_, cx, out| write_page(400, Cause::PlainOnTls, cx, out));
+            let (_, _, body) =
+                answer(&get(accept), false, |_, cx, out| write_page(400, &error(Cause::PlainOnTls), cx, out));
             assert!(body.contains("400") && body.contains("write https:// in front"), "{body}");
+        }
+    }
+
+    #[test]
+    fn who_was_refused_for_want_of_memory_is_told_when_to_come_again() {
+        for (cause, expect) in [(Cause::NoMemory, Some("5")), (Cause::NoServer, None)] {
+            let (_, head, _) = answer(&get("*/*"), true, |_, cx, out| write_page(503, &error(cause), cx, out));
+            assert_eq!(head.lines().find_map(|line| line.strip_prefix("Retry-After: ")), expect, "{head}");
         }
     }
 

@@ -70,7 +70,7 @@ impl Deref for Context {
 impl Context {
     /// A core's context.
     pub fn new(handle: Handle, share: Share, log: LogSink, snapshot: Arc<Snapshot>) -> Context {
-        let pools = Pools::new(&handle, share.stats.clone());
+        let pools = Pools::new(&handle, share.stats.clone(), share.memory.clone());
         let view = Rc::new(View { pools: pools.view(&snapshot), snapshot });
         share.stats.generation.set(view.snapshot.generation);
         Context {

@@ -52,7 +52,7 @@ pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, 
             meter.status = status;
             meter.passed.down.set(match status {
                 405 => write_not_allowed(ALLOW, &page, &mut out),
-                _ => write_page(status, error.cause, &page, &mut out),
+                _ => write_page(status, error, &page, &mut out),
             });
         }
     }

@@ -3,6 +3,7 @@
 mod datagrams;
 mod keep;
 
+use crate::limit::{Budget, Buffers};
 use crate::listen::{Handed, Peer, admit, listen};
 use crate::log::LogSink;
 use crate::model::Protocol;
@@ -35,7 +36,7 @@ pub struct Worker {
 impl Worker {
     /// Works until told to stop. `started` is told whether the ring could be made.
     pub fn run(self, started: &SyncSender<Result<(), KernelError>>) {
-        let core = match Core::new(&Settings::default()) {
+        let core = match Core::new(&settings(self.share.memory.budget())) {
             Ok(core) => core,
             Err(error) => return drop(started.send(Err(error))),
         };
@@ -43,6 +44,20 @@ impl Worker {
         let cx = Rc::new(Context::new(core.handle(), share, log, snapshot));
         let _ = started.send(Ok(()));
         core.run(work(cx, commands, handed, peers.into()));
+    }
+}
+
+/// What the budget leaves for the buffers of a core.
+fn settings(budget: &Budget) -> Settings {
+    let Buffers { head, body, datagram, pipes, wide_pipes, vectors } = budget.buffers;
+    Settings {
+        head_buffers: head,
+        body_buffers: body,
+        datagram_buffers: datagram,
+        pipes,
+        wide_pipes,
+        vectors,
+        ..Settings::default()
     }
 }
 
@@ -107,8 +122,8 @@ fn publish(cx: &Rc<Context>, snapshot: Arc<Snapshot>, peers: &Rc<[Peer]>) {
 }
 
 async fn take_over(cx: Rc<Context>, mut handed: Mailbox<Handed>) {
-    while let Some(Handed { socket, listener }) = handed.recv().await {
-        admit(&cx, socket, listener);
+    while let Some(fresh) = handed.recv().await {
+        admit(&cx, fresh);
     }
 }
 
