@@ -1,7 +1,7 @@
 //! A lookup in the routing table: the same work in a table of ten sites and of ten thousand.
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use ringferry::model::{Action, Config, HostPattern, Listener, ListenerId, PoolId, Route, Site};
+use ringferry::model::{Access, Action, Config, HostPattern, Listener, ListenerId, PoolId, Route, Site};
 use ringferry::route::Table;
 use std::hint::black_box;
 
@@ -19,6 +19,8 @@ fn config(sites: u32) -> Config {
                 strip_prefix: false,
                 max_body: None,
                 request_id: false,
+                access: Access::default(),
+                rate: None,
             });
         }
         config.sites.push(Site {
@@ -28,6 +30,7 @@ fn config(sites: u32) -> Config {
             routes: first..config.routes.len() as u32,
             tls: None,
             hsts: None,
+            access: Access::default(),
         });
     }
     config

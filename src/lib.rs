@@ -15,6 +15,7 @@ pub mod log;
 pub mod model;
 pub mod proto;
 pub mod relay;
+pub mod room;
 pub mod route;
 pub mod serve;
 pub mod shared;

@@ -1,9 +1,10 @@
-//! Behaviour of the whole program, seen from outside: real sockets, real clients, no external program.
+//! Behaviour of the whole program, seen from outside: real sockets, real clients, no external program but `sh`.
 //!
 //! One module for each subject; `layers` reads the sources instead. What the single parts promise is tested beside
 //! their code.
 #![forbid(unsafe_code)]
 
+mod access;
 mod balance;
 mod bodies;
 mod cli;
@@ -12,12 +13,15 @@ mod errors;
 mod headers;
 mod http1;
 mod interim;
+mod kernels;
 mod layers;
 mod log;
 mod memory;
 mod passthrough;
 mod proxy_protocol;
+mod rates;
 mod reload;
+mod room;
 mod routing;
 mod streams;
 mod support;

@@ -4,7 +4,7 @@ mod handle;
 
 use crate::buf::{GroupSettings, Pool};
 use crate::driver::{After, Slots, Stats};
-use crate::kernel::{Kernel, KernelError, KernelSettings, Op, PipeEnds};
+use crate::kernel::{Kernel, KernelChoice, KernelError, KernelKind, KernelSettings, Op, PipeEnds};
 use crate::sys::{Remote, Woken};
 use crate::task::{self, Outcome, Registered, RunQueue, Shelf, TaskTable, Turning};
 use crate::time::{Instant, Wheel};
@@ -19,6 +19,8 @@ use std::time::Duration;
 /// How a core is set up. The defaults suit a small board.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What performs the operations.
+    pub kernel: KernelChoice,
     /// Submission-queue entries; a power of two.
     pub submissions: u32,
     /// Bytes of a small receive buffer, for heads.
@@ -44,6 +46,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
+            kernel: KernelChoice::Auto,
             submissions: 512,
             head_buffer_bytes: 4 * 1024,
             head_buffers: 1024,
@@ -74,6 +77,7 @@ pub struct Core {
     inner: Rc<Inner>,
     remote: Arc<Remote>,
     woken: Woken,
+    refused: Option<KernelError>,
     _registered: Registered,
 }
 
@@ -115,12 +119,14 @@ struct Inner {
 type PanicReport = Rc<dyn Fn(&str)>;
 
 impl Core {
-    /// A core with a ring of its own. It must be turned on the thread that makes it.
+    /// A core with a ring of its own, or what takes its place ([`Settings::kernel`]). It must be turned on the thread
+    /// that makes it.
     pub fn new(settings: &Settings) -> Result<Core, KernelError> {
         let remote = Arc::new(Remote::new().map_err(KernelError::Resources)?);
         let registered = task::register(remote.clone())
             .ok_or_else(|| KernelError::Resources(io::Error::other("too many cores in one process")))?;
-        let kernel = Kernel::uring(
+        let (kernel, refused) = Kernel::new(
+            settings.kernel,
             &KernelSettings {
                 submissions: settings.submissions,
                 head: GroupSettings {
@@ -162,7 +168,17 @@ impl Core {
             stats: RefCell::default(),
             on_panic: RefCell::default(),
         };
-        Ok(Core { inner: Rc::new(inner), remote, woken: Woken::default(), _registered: registered })
+        Ok(Core { inner: Rc::new(inner), remote, woken: Woken::default(), refused, _registered: registered })
+    }
+
+    /// What performs the operations.
+    pub fn kernel(&self) -> KernelKind {
+        self.inner.kernel.borrow().kind()
+    }
+
+    /// Why it is no ring, where one was wanted.
+    pub fn refused(&self) -> Option<&KernelError> {
+        self.refused.as_ref()
     }
 
     /// The handle for tasks.

@@ -1,4 +1,4 @@
-//! One io_uring and one run loop per core: the runtime of the data plane.
+//! One io_uring (or epoll in its place) and one run loop per core: the runtime of the data plane.
 //!
 //! It knows no protocol. A [`Core`] is one event loop; [`Handle`] is how everything on it reaches the kernel, the clock
 //! and the other tasks. A core is not bound to a thread by any thread-local state of its own, so several can be turned
@@ -25,7 +25,7 @@ pub use crate::buf::{Chunk, Group, Lent};
 pub use crate::core::{Core, Handle, Settings};
 pub use crate::cores::{CoreThread, available_cpus, pin, spawn_pinned};
 pub use crate::driver::Stats;
-pub use crate::kernel::{KernelError, Socket};
+pub use crate::kernel::{KernelChoice, KernelError, KernelKind, Socket};
 pub use crate::sys::listener::{BindError, bind_tcp, bind_udp, is_taken, is_taken_udp};
 pub use crate::task::{Either, JoinHandle, Recycled, join, race};
 

@@ -1,4 +1,4 @@
-//! What an operation means, on a real kernel: the contract that every kernel behind the seam has to keep.
+//! What an operation means: the contract that every kernel behind the seam has to keep. Each test runs on all of them.
 
 mod contract {
     mod support;

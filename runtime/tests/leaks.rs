@@ -1,7 +1,7 @@
 //! Open descriptors before and after: alone in its process, since they are counted for all of it.
 
 use ringferry_runtime::net::{Listener, Mode, Stream, Udp};
-use ringferry_runtime::{Core, Group, Settings, bind_tcp, bind_udp, mailbox};
+use ringferry_runtime::{Core, Group, KernelChoice, Settings, bind_tcp, bind_udp, mailbox};
 use std::future::pending;
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ fn open_descriptors() -> usize {
 }
 
 /// A core with connections at every stage of life; it ends, or is dropped, in the middle.
-fn scene(run: bool) {
-    let settings = Settings { submissions: 8, head_buffers: 8, body_buffers: 4, ..Settings::default() };
-    let mut core = Core::new(&settings).expect("io_uring");
+fn scene(kernel: KernelChoice, run: bool) {
+    let settings = Settings { kernel, submissions: 8, head_buffers: 8, body_buffers: 4, ..Settings::default() };
+    let mut core = Core::new(&settings).expect("a kernel of this kind");
     let handle = core.handle();
     let (address, sockets) = bind_tcp("127.0.0.1:0".parse().unwrap(), false, 1).unwrap();
     let mut listener = Listener::new(&handle, &sockets[0]).unwrap();
@@ -66,10 +66,12 @@ fn scene(run: bool) {
 
 #[test]
 fn nothing_stays_open_when_a_core_has_gone() {
-    scene(true);
-    let before = open_descriptors();
-    for n in 0..20 {
-        scene(n % 2 == 0);
+    for kernel in [KernelChoice::Uring, KernelChoice::Epoll] {
+        scene(kernel, true);
+        let before = open_descriptors();
+        for n in 0..20 {
+            scene(kernel, n % 2 == 0);
+        }
+        assert_eq!(open_descriptors(), before, "on {kernel:?}");
     }
-    assert_eq!(open_descriptors(), before);
 }

@@ -2,15 +2,15 @@
 
 use super::Failure;
 use crate::control::Core;
-use crate::limit::{Clients, Gate};
+use crate::limit::{Clients, Gate, Rates, Requests};
 use crate::listen::Peer;
 use crate::log::LogQueue;
-use crate::model::Cores;
+use crate::model::{Cores, KernelChoice};
 use crate::shared::{CoreStats, Events, Memory, Share};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use ringferry_runtime::{CoreThread, available_cpus, mailbox, spawn_pinned};
+use ringferry_runtime::{self as runtime, CoreThread, KernelKind, Settings, available_cpus, mailbox, spawn_pinned};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
@@ -19,6 +19,10 @@ pub(super) struct Shared {
     pub(super) clients: Arc<Clients>,
     pub(super) connections: Arc<Gate>,
     pub(super) memory: Arc<Memory>,
+    pub(super) requests: Arc<Requests>,
+    pub(super) rates: Arc<Rates>,
+    /// For each core; see [`descriptors`](super::descriptors).
+    pub(super) descriptors: u64,
     pub(super) events: Events,
     pub(super) log: LogQueue,
     pub(super) snapshot: Arc<Snapshot>,
@@ -62,11 +66,39 @@ pub(super) fn choose(cores: &Cores) -> Result<Vec<usize>, Failure> {
     Ok(chosen)
 }
 
+/// What does the I/O of all cores.
+pub(super) struct Kernel {
+    /// What each core has to be told, so that all have the same.
+    pub(super) choice: runtime::KernelChoice,
+    pub(super) kind: KernelKind,
+    /// Why it is no ring, where one was wanted.
+    pub(super) refused: Option<String>,
+}
+
+/// Finds out by making a core, which is not kept: versions and files tell less.
+pub(super) fn kernel(wanted: KernelChoice) -> Result<Kernel, Failure> {
+    let choice = match wanted {
+        KernelChoice::Auto => runtime::KernelChoice::Auto,
+        KernelChoice::Uring => runtime::KernelChoice::Uring,
+        KernelChoice::Epoll => runtime::KernelChoice::Epoll,
+    };
+    let core = runtime::Core::new(&Settings { kernel: choice, ..Settings::default() }).map_err(|error| {
+        let instead =
+            if wanted == KernelChoice::Uring { "; or leave the choice to us with kernel = \"auto\"" } else { "" };
+        Failure::Resource(format!("{error}{instead}"))
+    })?;
+    let choice = match core.kernel() {
+        KernelKind::Uring => runtime::KernelChoice::Uring,
+        KernelKind::Epoll => runtime::KernelChoice::Epoll,
+    };
+    Ok(Kernel { choice, kind: core.kernel(), refused: core.refused().map(ToString::to_string) })
+}
+
 /// The threads of the cores, and how to command them.
 pub(super) type Started = (Vec<CoreThread<()>>, Vec<Core<Snapshot>>);
 
 /// Starts a core on each processor.
-pub(super) fn start(cpus: &[usize], shared: Shared) -> Result<Started, Failure> {
+pub(super) fn start(cpus: &[usize], kernel: runtime::KernelChoice, shared: Shared) -> Result<Started, Failure> {
     let stats: Vec<_> = cpus.iter().map(|_| Arc::new(CoreStats::default())).collect();
     let (handed_in, handed_out): (Vec<_>, Vec<_>) = cpus.iter().map(|_| mailbox::channel(HANDED)).unzip();
     let (mut threads, mut cores) = (Vec::new(), Vec::new());
@@ -80,8 +112,12 @@ pub(super) fn start(cpus: &[usize], shared: Shared) -> Result<Started, Failure> 
                 clients: shared.clients.clone(),
                 connections: shared.connections.clone(),
                 memory: shared.memory.clone(),
+                requests: shared.requests.clone(),
+                rates: shared.rates.clone(),
+                descriptors: shared.descriptors,
                 events: shared.events.clone(),
             },
+            kernel,
             log: shared.log.sink(shared.snapshot.config.log.format),
             snapshot: shared.snapshot.clone(),
             commands: command_queue,

@@ -4,6 +4,7 @@
 
 mod certificates;
 mod cores;
+mod descriptors;
 mod disk;
 mod holder;
 mod listeners;
@@ -17,15 +18,16 @@ mod tls;
 pub use certificates::{Certificates, Finding, SiteCertificates, terminations, upstream_findings};
 pub use state::State;
 
-use crate::control::{AdminSocket, Control, Loaded};
-use crate::limit::{Budget, Clients, Gate};
+use crate::control::{AdminSocket, Control, KernelStatus, Loaded};
+use crate::limit::{Budget, Clients, Gate, Rates, Requests};
 use crate::log;
-use crate::model::{Config, Cores};
+use crate::model::{Config, Cores, KernelChoice};
 use crate::shared::{Memory, events};
 use crate::snapshot::Snapshot;
 use load::Loader;
 use ringferry_runtime::available_cpus;
 use ringferry_runtime::time::monotonic;
+use ringferry_runtime::{KernelKind, random};
 use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
@@ -44,6 +46,8 @@ pub struct Boot {
     pub file: Option<PathBuf>,
     /// Wins over `cores` of the file, also after a reload.
     pub cores: Option<Cores>,
+    /// Wins over `kernel` of the file.
+    pub kernel: Option<KernelChoice>,
     /// The admin socket to open.
     pub admin: Option<PathBuf>,
     /// No access log.
@@ -69,13 +73,16 @@ impl fmt::Display for Failure {
 
 /// Client addresses that are counted at once; beyond it some are admitted uncounted.
 const CLIENTS: usize = 16 * 1024;
+/// Pairs of client and route whose rate is known at once; the stalest give way.
+const RATES: usize = 32 * 1024;
 
 /// Serves until a signal ends it.
 pub fn run(boot: Boot) -> Result<(), Failure> {
-    let Boot { config, file, cores, admin, quiet } = boot;
+    let Boot { config, file, cores, kernel, admin, quiet } = boot;
     cores::raise_descriptor_limit();
     let cpus = cores::choose(cores.as_ref().unwrap_or(&config.cores))?;
     let memory = Arc::new(Memory::new(share_out(&config, cpus.len())?));
+    let kernel = cores::kernel(kernel.unwrap_or(config.kernel))?;
     let admin = admin.map(|path| {
         AdminSocket::bind(&path).map_err(|error| {
             let path = path.display();
@@ -86,17 +93,22 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
     let mut loader = Loader::new(file, cpus.len(), quiet);
     let in_force = loader.first(config)?;
 
+    let descriptors = descriptors::limit();
     let (log, lines) = log::queue();
     let (events, event_queue) = events();
     let shared = cores::Shared {
         clients: Arc::new(Clients::new(CLIENTS)),
         connections: Arc::new(Gate::default()),
         memory: memory.clone(),
+        requests: Arc::new(Requests::new(CLIENTS)),
+        rates: Arc::new(Rates::new(RATES, random())),
+        descriptors: descriptors::for_connections(descriptors, cpus.len()),
         events,
         log: log.clone(),
         snapshot: in_force.snapshot.clone(),
     };
-    let (threads, cores) = cores::start(&cpus, shared)?;
+    let (threads, cores) = cores::start(&cpus, kernel.choice, shared)?;
+    let kernel = KernelStatus { name: kernel.kind.name().to_owned(), refused: kernel.refused };
     let output = io::stderr().as_fd().try_clone_to_owned().map(File::from);
     let loader = Rc::new(RefCell::new(loader));
     let caretaker = loader.clone();
@@ -106,7 +118,9 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         log,
         lines,
         output: output.map_err(|error| Failure::Resource(format!("cannot use stderr: {error}")))?,
-        announce: announcement(&in_force, cpus.len()),
+        announce: announcement(&in_force, cpus.len(), &kernel, descriptors),
+        may_make_ring: kernel.name == KernelKind::Uring.name(),
+        kernel,
         in_force,
         reload: Box::new(move |generation, in_force| loader.borrow_mut().again(generation, in_force)),
         look_after: Box::new(move |generation, in_force| caretaker.borrow_mut().look_after(generation, in_force)),
@@ -140,9 +154,14 @@ fn share_out(config: &Config, cores: usize) -> Result<Budget, Failure> {
 }
 
 /// What is not well, one line for each address, and one that says that it has begun.
-fn announcement(in_force: &Loaded<Snapshot>, cores: usize) -> String {
+fn announcement(in_force: &Loaded<Snapshot>, cores: usize, kernel: &KernelStatus, descriptors: u64) -> String {
     let snapshot = &in_force.snapshot;
     let mut text: String = in_force.warnings.iter().map(|warning| format!("{warning}\n")).collect();
+    if let Some(why) = &kernel.refused {
+        let name = &kernel.name;
+        text += &format!("warning: this runs on {name}: {why}; to be told no more, write kernel = {name:?}\n");
+    }
+    text += &descriptors::remark(snapshot.config.limits.connections, descriptors, cores);
     for bound in &snapshot.listeners {
         let shared = if bound.listener.dual_stack && bound.address.is_ipv6() { " (IPv4 and IPv6)" } else { "" };
         text += &format!("listening on {}{shared}\n", bound.url());
@@ -150,5 +169,6 @@ fn announcement(in_force: &Loaded<Snapshot>, cores: usize) -> String {
     let sites = snapshot.config.sites.len();
     let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     let kernel_tls = if snapshot.tls.is_offloaded() { ", kernel TLS" } else { "" };
-    text + &format!("ready: {}, {}, io_uring{kernel_tls}\n", plural(sites, "site"), plural(cores, "core"))
+    let (sites, cores) = (plural(sites, "site"), plural(cores, "core"));
+    text + &format!("ready: {sites}, {cores}, {}{kernel_tls}\n", kernel.name)
 }

@@ -52,7 +52,10 @@ pub(super) fn demo(args: DemoArgs) -> Exit {
     // Held until both were found, so that they are two.
     drop((http, https));
     let exit = match source::config(&file) {
-        Ok(config) => serve(Boot { config, file: Some(file.clone()), cores: None, admin: args.admin, quiet: false }),
+        Ok(config) => {
+            let (kernel, admin) = (args.kernel.choice, args.admin);
+            serve(Boot { config, file: Some(file.clone()), cores: None, kernel, admin, quiet: false })
+        }
         Err(exit) => exit,
     };
     // The text stays on the screen; only the file goes.

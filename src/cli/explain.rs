@@ -7,12 +7,13 @@ mod stream;
 mod words;
 
 use super::{Exit, ExplainArgs, complain, say, source};
-use crate::model::{Config, ListenerId, RouteId, SiteId, SiteTls};
-use crate::route::{self, Explanation, NoRoute, Outcome, Table, Verdict};
+use crate::model::{Access, Config, ListenerId, RouteId, SiteId, SiteTls};
+use crate::route::{self, Explanation, Found, NoRoute, Outcome, Table, Verdict};
 use asked::{Scheme, Url};
 use ringferry_parser::path::{Path, Scratch, Suspicious};
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::net::IpAddr;
 use stream::Taken;
 
 pub(super) fn explain(args: ExplainArgs) -> Exit {
@@ -21,8 +22,8 @@ pub(super) fn explain(args: ExplainArgs) -> Exit {
         Err(exit) => return exit,
     };
     match answer(&config, &args.url) {
-        Ok(answer) if args.json => say(answer.as_json(&config)),
-        Ok(answer) => say(answer.as_text(&config)),
+        Ok(answer) if args.json => say(answer.as_json(&config, args.from)),
+        Ok(answer) => say(answer.as_text(&config, args.from)),
         Err(why) => {
             complain(why);
             return Exit::Usage;
@@ -41,18 +42,55 @@ enum Answer<'c> {
 }
 
 impl Answer<'_> {
-    fn as_text(&self, config: &Config) -> String {
-        match self {
+    fn as_text(&self, config: &Config, from: Option<IpAddr>) -> String {
+        let text = match self {
             Answer::Site(explanation) => as_text(config, explanation),
             Answer::Stream(taken) => taken.as_text(config),
+        };
+        match self.lets_in(config, from) {
+            Some((from, true)) => format!("{text}\n  lets {from} in"),
+            Some((from, false)) => format!("{text}\n  turns {from} away{}", self.turned_away()),
+            None => text,
         }
     }
 
-    fn as_json(&self, config: &Config) -> Value {
-        match self {
+    fn as_json(&self, config: &Config, from: Option<IpAddr>) -> Value {
+        let mut json = match self {
             Answer::Site(explanation) => as_json(config, explanation),
             Answer::Stream(taken) => taken.as_json(config),
+        };
+        if let Some((from, lets_in)) = self.lets_in(config, from) {
+            json["asked"]["from"] = json!(from);
+            json["answer"]["lets_in"] = json!(lets_in);
         }
+        json
+    }
+
+    /// Whether a client at `from` may come; `None` where nobody is asked, or where nothing answers anybody.
+    fn lets_in(&self, config: &Config, from: Option<IpAddr>) -> Option<(IpAddr, bool)> {
+        let from = from?;
+        let access = match self {
+            Answer::Stream(taken) => taken.access(),
+            Answer::Site(explanation) => access(config, &explanation.outcome)?,
+        };
+        Some((from, access.lets_in(from)))
+    }
+
+    /// What a client sees that may not come.
+    fn turned_away(&self) -> &'static str {
+        match self {
+            Answer::Site(Explanation { outcome: Outcome::PassedThrough(_), .. }) | Answer::Stream(_) => "",
+            Answer::Site(_) => " (403)",
+        }
+    }
+}
+
+/// Who may come to what answers. Of a name alone it is not known which route will be asked for.
+fn access<'c>(config: &'c Config, outcome: &Outcome) -> Option<&'c Access> {
+    match outcome {
+        Outcome::Route(found) | Outcome::ToHttps(found, _) => Some(&config.routes[found.route.index()].access),
+        Outcome::PassedThrough(site) => Some(&config.sites[site.index()].access),
+        Outcome::Terminated(_) | Outcome::Refused(_) | Outcome::UnknownName | Outcome::OtherSite(..) => None,
     }
 }
 
@@ -140,10 +178,11 @@ fn does(config: &Config, explanation: &Explanation) -> Vec<String> {
         }
         Outcome::PassedThrough(id) => lines.extend(words::passed_through(config, site(*id))),
         Outcome::Terminated(id) => lines.extend(words::tls(site(*id))),
-        Outcome::ToHttps(id, to) => {
+        Outcome::ToHttps(found, to) => {
+            lines.extend(words::access(access(config, &explanation.outcome)));
             lines.push(format!("redirects to {to} (308), and the query with it: the site has TLS"));
             // Who ended TLS in front of us says so.
-            let may_end_in_front = site(*id).tls.as_ref().is_some_and(SiteTls::may_end_in_front);
+            let may_end_in_front = site(found.site).tls.as_ref().is_some_and(SiteTls::may_end_in_front);
             if !config.trusted_proxies.is_empty() && may_end_in_front {
                 lines.push(
                     "serves those of trusted_proxies that say X-Forwarded-Proto: https as if they had come by TLS"
@@ -183,7 +222,7 @@ fn as_json(config: &Config, explanation: &Explanation) -> Value {
         Outcome::Route(found) => {
             json!({ "site": config.sites[found.site.index()].name, "route": path_of(&found.route) })
         }
-        Outcome::PassedThrough(site) | Outcome::Terminated(site) | Outcome::ToHttps(site, _) => {
+        Outcome::PassedThrough(site) | Outcome::Terminated(site) | Outcome::ToHttps(Found { site, .. }, _) => {
             json!({ "site": config.sites[site.index()].name })
         }
         refusal => json!({ "refused": refusal.refusal() }),

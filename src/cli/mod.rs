@@ -17,10 +17,11 @@ mod source;
 mod status;
 mod version;
 
-use crate::model::Cores;
+use crate::model::{Cores, KernelChoice};
 use clap::{Args, Parser, Subcommand};
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::{ExitCode, Termination};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -139,6 +140,8 @@ struct RunArgs {
     #[arg(long, value_name = "N", value_parser = crate::config::parse_cores)]
     cores: Option<Cores>,
     #[command(flatten)]
+    kernel: KernelArg,
+    #[command(flatten)]
     admin: AdminArg,
     /// Write no access log
     #[arg(long)]
@@ -185,6 +188,9 @@ struct ExplainArgs {
     /// The URL as a client would ask for it
     #[arg(value_name = "URL")]
     url: String,
+    /// Say whether a client at this address may come
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<IpAddr>,
     #[command(flatten)]
     config: ConfigArg,
     /// Print JSON
@@ -298,6 +304,8 @@ struct ProxyArgs {
     /// Answer for this host only; others get 421
     #[arg(long, value_name = "HOST", default_value = "*", hide_default_value = true)]
     host: String,
+    #[command(flatten)]
+    kernel: KernelArg,
     /// Open an admin socket here, for `status` and `reload`
     #[arg(long, value_name = "PATH")]
     admin: Option<PathBuf>,
@@ -321,6 +329,8 @@ struct DemoArgs {
     /// The port for https://; the next free one if it is taken
     #[arg(long, value_name = "PORT", default_value_t = 8443)]
     https_port: u16,
+    #[command(flatten)]
+    kernel: KernelArg,
     /// Open an admin socket here, for `status` and `reload`
     #[arg(long, value_name = "PATH")]
     admin: Option<PathBuf>,
@@ -335,6 +345,13 @@ struct ConfigArg {
 
 /// The configuration file where none is named.
 const CONFIG_FILE: &str = "/etc/ringferry/ringferry.toml";
+
+#[derive(Args, Debug)]
+struct KernelArg {
+    /// What does the I/O: `uring`, `epoll`, or `auto`, which is io_uring where the system allows it and epoll elsewhere
+    #[arg(long = "kernel", value_name = "KERNEL", value_parser = crate::config::parse_kernel)]
+    choice: Option<KernelChoice>,
+}
 
 #[derive(Args, Debug)]
 struct AdminArg {

@@ -13,7 +13,10 @@ pub(super) fn proxy(args: ProxyArgs) -> Exit {
     let Loaded { config, problems } = load(&text, NAME);
     source::print(&problems, NAME);
     match config {
-        Some(config) => serve(Boot { config, file: None, cores: None, admin: args.admin, quiet: false }),
+        Some(config) => {
+            let (kernel, admin) = (args.kernel.choice, args.admin);
+            serve(Boot { config, file: None, cores: None, kernel, admin, quiet: false })
+        }
         // What is wrong with the text was typed as an argument.
         None => Exit::Usage,
     }

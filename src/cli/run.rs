@@ -10,5 +10,6 @@ pub(super) fn run(args: RunArgs) -> Exit {
         Err(exit) => return exit,
     };
     let admin = Some(args.admin.path_or(config.admin.as_deref()));
-    serve(Boot { config, file: Some(args.config.file), cores: args.cores, admin, quiet: args.quiet })
+    let (file, kernel) = (Some(args.config.file), args.kernel.choice);
+    serve(Boot { config, file, cores: args.cores, kernel, admin, quiet: args.quiet })
 }

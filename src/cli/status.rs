@@ -38,15 +38,19 @@ fn render(status: &Status, now_unix_s: u64, color: bool) -> String {
     line(
         &mut out,
         format_args!(
-            "ringferry {}, process {}, up {}{}",
+            "ringferry {}, process {}, on {}, up {}{}",
             status.version,
             status.pid,
+            status.kernel.name,
             span(status.uptime_s * 1000),
             if status.draining { ", draining" } else { "" }
         ),
     );
     let age = span(now_unix_s.saturating_sub(snapshot.published_unix_s) * 1000);
     line(&mut out, format_args!("snapshot {} of {}, {age} old", snapshot.generation, snapshot.source));
+    if let Some(why) = &status.kernel.refused {
+        line(&mut out, format_args!("warning: {why}"));
+    }
     for listener in &status.listeners {
         line(&mut out, format_args!("listening on {}", listener.address));
     }
@@ -87,6 +91,11 @@ fn numbers(out: &mut String, status: &Status) {
         (totals.datagrams_dropped, "datagrams not passed on"),
         (totals.upstream_idle, "connections to servers kept for reuse"),
         (totals.accept_errors, "connections not accepted"),
+        (totals.idle_ended, "idle connections of clients ended for others to come"),
+        (totals.upstream_ended, "kept connections to servers closed for their descriptors"),
+        (totals.denied, "requests and connections of clients that are not allowed"),
+        (totals.over_rate, "requests over the rate of their client"),
+        (totals.over_requests, "requests refused because too many were in flight"),
         (totals.log_lines_dropped, "lines of the access log dropped: nobody reads them fast enough"),
         (totals.panics, "connections closed by a bug: please report what the log says"),
     ] {
@@ -264,7 +273,7 @@ const PLAIN: &str = "\x1b[0m";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{CertificateStatus, CoreStatus, ListenerStatus, SnapshotStatus};
+    use crate::control::{CertificateStatus, CoreStatus, KernelStatus, ListenerStatus, SnapshotStatus};
 
     fn example() -> Status {
         let busy =
@@ -290,6 +299,7 @@ mod tests {
             version: "0.1.0".into(),
             pid: 4711,
             uptime_s: 93_784,
+            kernel: KernelStatus { name: "epoll".into(), refused: Some("this kernel has no io_uring".into()) },
             snapshot: SnapshotStatus { generation: 2, published_unix_s: 1000, source: "ringferry.toml".into() },
             listeners: vec![ListenerStatus { address: "http://[::]:80".into() }],
             memory: MemoryStatus { ceiling_bytes: 64 << 20, used_bytes: 21 << 20, waiting: 2 },
@@ -306,8 +316,9 @@ mod tests {
     #[test]
     fn a_person_sees_what_matters_at_a_glance() {
         let expect = "\
-ringferry 0.1.0, process 4711, up 1 d 2 h
+ringferry 0.1.0, process 4711, on epoll, up 1 d 2 h
 snapshot 2 of ringferry.toml, 12 min old
+warning: this kernel has no io_uring
 listening on http://[::]:80
 memory 21.0 MiB of 64.0 MiB, 2 waiting for some
 

@@ -21,18 +21,28 @@ fn the_definitions_are_consistent() {
 
 #[test]
 fn files_and_sockets_have_defaults() {
-    check("ringferry run", r#"file: "/etc/ringferry/ringferry.toml" }, cores: None, admin: AdminArg { socket: None }"#);
+    check(
+        "ringferry run",
+        r#"file: "/etc/ringferry/ringferry.toml" }, cores: None, kernel: KernelArg { choice: None }, "#,
+    );
+    check("ringferry run", "admin: AdminArg { socket: None }, quiet: false");
     check("ringferry check", r#"file: "/etc/ringferry/ringferry.toml" }, strict: false, json: false"#);
-    check("ringferry demo", "port: 8080, https_port: 8443, admin: None");
-    check("ringferry proxy --from :80 --to 3000", r#"from: ":80", to: "3000", host: "*", admin: None"#);
+    check("ringferry demo", "port: 8080, https_port: 8443, kernel: KernelArg { choice: None }, admin: None");
+    check(
+        "ringferry proxy --from :80 --to 3000",
+        r#"from: ":80", to: "3000", host: "*", kernel: KernelArg { choice: None }, admin: None"#,
+    );
 }
 
 #[test]
 fn every_verb_takes_its_options() {
     check(
-        "ringferry run -c a.toml --cores 2 --admin /x --quiet",
-        r#"cores: Some(Count(2)), admin: AdminArg { socket: Some("/x") }, quiet: true"#,
+        "ringferry run -c a.toml --cores 2 --kernel epoll --admin /x --quiet",
+        r#"cores: Some(Count(2)), kernel: KernelArg { choice: Some(Epoll) }, admin: AdminArg { socket: Some("/x") }, "#,
     );
+    check("ringferry run --quiet", "quiet: true");
+    check("ringferry proxy --from :80 --to 3000 --kernel uring", "kernel: KernelArg { choice: Some(Uring) }");
+    check("ringferry demo --kernel auto", "kernel: KernelArg { choice: Some(Auto) }");
     check("ringferry check --config a.toml --strict --json", r#"file: "a.toml" }, strict: true, json: true"#);
     check("ringferry explain http://a/ -c a.toml --json", r#"url: "http://a/""#);
     check(
@@ -55,6 +65,7 @@ fn what_cannot_be_meant_is_a_usage_error() {
     check("ringferry serve", "InvalidSubcommand 2");
     check("ringferry run --cores 0", "ValueValidation 2");
     check("ringferry run --cores two", "ValueValidation 2");
+    check("ringferry run --kernel io_uring", "ValueValidation 2");
     check("ringferry proxy --from :80", "MissingRequiredArgument 2");
     check("ringferry explain", "MissingRequiredArgument 2");
     check("ringferry cert --json ca", "ArgumentConflict 2");

@@ -85,12 +85,16 @@ impl Scalar for Peers {
     const EXAMPLE: &'static str = "\"192.168.0.0/16\"";
 
     fn from_text(text: &str) -> Result<Peers, Wrong> {
-        if text == "lan" {
-            return Ok(Peers(defaults::LAN.to_vec()));
+        match text {
+            "lan" => return Ok(Peers(defaults::LAN.to_vec())),
+            "loopback" => return Ok(Peers(defaults::LOOPBACK.to_vec())),
+            _ => {}
         }
         let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
         let Ok(address) = address.parse::<IpAddr>() else {
-            return Err(Wrong::new(format!("{text:?} is not an address, a set as 192.168.0.0/16, or \"lan\"")));
+            return Err(Wrong::new(format!(
+                "{text:?} is not an address, a set as 192.168.0.0/16, \"lan\" or \"loopback\""
+            )));
         };
         let width = if address.is_ipv4() { 32 } else { 128 };
         let length = match length {
@@ -180,7 +184,8 @@ mod tests {
             "lan",
             Ok("10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 127.0.0.0/8 169.254.0.0/16 ::1/128 fe80::/10 fc00::/7"),
         );
+        peers("loopback", Ok("127.0.0.0/8 ::1/128"));
         peers("10.0.0.0/33", Err("\"10.0.0.0/33\": what follows the slash is a number up to 32"));
-        peers("cdn", Err("\"cdn\" is not an address, a set as 192.168.0.0/16, or \"lan\""));
+        peers("cdn", Err("\"cdn\" is not an address, a set as 192.168.0.0/16, \"lan\" or \"loopback\""));
     }
 }

@@ -5,7 +5,7 @@ use super::problem::{At, Problems, Span};
 use super::raw::RawConfig;
 use super::site::{RawAction, RawRoute, RawSite};
 use super::stream::RawStream;
-use crate::model::{Action, Config, HostPattern, ListenerId, Pool, PoolId, Route, Site, Stream};
+use crate::model::{Access, Action, Config, HostPattern, ListenerId, Pool, PoolId, Route, Site, Stream};
 use std::collections::{HashMap, HashSet};
 
 /// Builds the model. It is usable if no problem is an error.
@@ -15,6 +15,7 @@ pub(super) fn config(raw: RawConfig, problems: &mut Problems) -> Config {
     let mut config = Config {
         cores: raw.cores,
         resources: raw.resources,
+        kernel: raw.kernel,
         limits: raw.limits,
         timeouts: raw.timeouts,
         log: raw.log,
@@ -27,15 +28,21 @@ pub(super) fn config(raw: RawConfig, problems: &mut Problems) -> Config {
     };
     let mut hosts = HashMap::new();
     let mut names = HashSet::new();
-    for RawSite { hosts: site_hosts, listen, tls, hsts, routes } in raw.sites {
+    let mut counted = HashSet::new();
+    for RawSite { hosts: site_hosts, listen, tls, hsts, routes, access, rate } in raw.sites {
         let site_listeners = listen.map_or_else(|| common.of(tls.is_some()), |listen| listeners.ids(listen, problems));
         host_ties(&site_hosts, tls.is_some(), &site_listeners, &mut hosts, problems);
         route_ties(&routes, problems);
         let Some(name) = site_hosts.first().map(|host| host.value.to_string()) else { continue };
         let first = config.routes.len() as u32;
-        for route in routes {
+        let site_rate = rate.map(|rate| rate.of(&unique_name(name.clone(), &mut counted)));
+        for mut route in routes {
+            let own_rate = route.rate.take();
+            let own_rate =
+                own_rate.map(|rate| rate.of(&unique_name(format!("{name}{}", route.path.value.0), &mut counted)));
+            let access = route.access.take().unwrap_or_else(|| access.clone());
             let route = self::route(route, &name, &mut names, &mut config.pools);
-            config.routes.push(route);
+            config.routes.push(Route { access, rate: own_rate.or_else(|| site_rate.clone()), ..route });
         }
         config.sites.push(Site {
             name,
@@ -44,6 +51,7 @@ pub(super) fn config(raw: RawConfig, problems: &mut Problems) -> Config {
             routes: first..config.routes.len() as u32,
             tls,
             hsts,
+            access,
         });
     }
     for stream in raw.streams {
@@ -102,7 +110,7 @@ fn route(raw: RawRoute, site: &str, names: &mut HashSet<String>, pools: &mut Vec
         }
     };
     let RawRoute { path, strip_prefix, max_body, request_id, .. } = raw;
-    Route { path: path.value.0, action, strip_prefix, max_body, request_id }
+    Route { path: path.value.0, action, strip_prefix, max_body, request_id, access: Access::default(), rate: None }
 }
 
 fn stream(
@@ -111,10 +119,10 @@ fn stream(
     names: &mut HashSet<String>,
     pools: &mut Vec<Pool>,
 ) -> Option<Stream> {
-    let RawStream { name, pool, idle, udp_idle, max_connections, .. } = raw;
+    let RawStream { name, pool, idle, udp_idle, max_connections, access, .. } = raw;
     let name = unique_name(name, names);
     let pool = add(Pool { name: name.clone(), ..pool? }, pools);
-    Some(Stream { name, listeners, pool, idle, udp_idle, max_connections })
+    Some(Stream { name, listeners, pool, idle, udp_idle, max_connections, access })
 }
 
 fn add(pool: Pool, pools: &mut Vec<Pool>) -> PoolId {

@@ -1,6 +1,6 @@
 //! Every default, with its why. What a default bounds is described where it is held: `model`.
 
-use crate::model::{Cidr, Hsts, Limits, Listener, LogFormat, LogSettings, Protocol, Timeouts};
+use crate::model::{Cidr, Hsts, KernelChoice, Limits, Listener, LogFormat, LogSettings, Protocol, Timeouts};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -8,6 +8,9 @@ use std::time::Duration;
 pub(super) const LISTEN_HTTP: Listener = everywhere(80, Protocol::Http);
 /// The same for those with TLS.
 pub(super) const LISTEN_HTTPS: Listener = everywhere(443, Protocol::Https);
+
+/// io_uring takes less CPU for the same work; what must not happen is that a board does not serve for want of it.
+pub(super) const KERNEL: KernelChoice = KernelChoice::Auto;
 
 /// Via tells the world what runs here, and few applications read it; CDN-Loop stops loops without it.
 pub(super) const VIA: bool = false;
@@ -28,6 +31,11 @@ pub(super) const LIMITS: Limits = Limits {
     connections: 32_768,
     // One address cannot take all of them; and an office, a campus or a mobile carrier behind one address fits.
     connections_per_client: 16_384,
+    // More than the applications of a board answer in seconds: who comes behind so many has left before its turn.
+    // Long polls and event streams count, so it is far above what is busy at once.
+    requests: 8_192,
+    // One client cannot have all of them; an office behind one address whose every desk holds an event stream fits.
+    requests_per_client: 2_048,
     // The most requests in flight to one server, from one core, after which none has to connect anew.
     idle_per_server: 128,
 };
@@ -40,6 +48,11 @@ pub(super) const MEMORY_RANGE: std::ops::RangeInclusive<u64> = (1 << 20)..=(1 <<
 pub(super) const HEADER_COUNT_MAX: usize = 256;
 /// Below it ordinary browsers fail, above it a head is an attack.
 pub(super) const HEAD_BYTES_RANGE: std::ops::RangeInclusive<u64> = (1 << 10)..=(1 << 20);
+/// More at once is no limit any more; and it keeps the time that a bucket takes to fill far from any overflow.
+pub(super) const BURST_MAX: u32 = 10_000;
+/// As the burst, which it is unless one is written.
+pub(super) const RATE_REQUESTS_MAX: u32 = 10_000;
+
 /// The descriptors that Linux lets a process have unless told otherwise (`fs.nr_open`).
 pub(super) const CONNECTIONS_MAX: usize = 1 << 20;
 
@@ -98,6 +111,10 @@ pub(super) const EJECT_AFTER_ALONE: u32 = 0;
 pub(super) const EJECT_FOR: Duration = Duration::from_secs(10);
 /// However long a server was down, it is found again within it.
 pub(super) const EJECT_MAX: Duration = Duration::from_secs(300);
+
+/// What `loopback` means: this machine.
+pub(super) const LOOPBACK: &[Cidr] =
+    &[v4([127, 0, 0, 0], 8), Cidr { address: IpAddr::V6(Ipv6Addr::LOCALHOST), prefix_len: 128 }];
 
 /// What `lan` means: private (RFC 1918), loopback and link-local addresses, and unique local ones (RFC 4193).
 pub(super) const LAN: &[Cidr] = &[

@@ -1,11 +1,12 @@
 //! TOML text → [`model::Config`](crate::model::Config), every problem at once: where it is, the line itself, what to
 //! write instead. Pure: reads no file, resolves no name, knows no machine.
 //!
-//! The way of a text: `syntax` (TOML, recovering from errors) → `raw`, `listen`, `site`, `tls`, `upstream`, `trust` and
-//! `stream` (each table by itself, through the typed `reader` and the words of `word`, `name`, `address`, `server`,
-//! `file`, `units`) → `check` and `listeners` (what only several tables together can get wrong) → the model. `schema`
+//! The way of a text: `syntax` (TOML, recovering from errors) → `raw`, `listen`, `site`, `tls`, `upstream`, `trust`,
+//! `access`, `rate` and `stream` (each table by itself, through the typed `reader` and the words of `word`, `name`,
+//! `address`, `server`, `file`, `units`) → `check` and `listeners` (what only several tables together can get wrong) → the model. `schema`
 //! lists the tables and their keys, `hint` knows what was meant, `defaults` has every default with its why.
 
+mod access;
 mod address;
 mod check;
 mod defaults;
@@ -15,6 +16,7 @@ mod listen;
 mod listeners;
 mod name;
 mod problem;
+mod rate;
 mod raw;
 mod reader;
 mod schema;
@@ -32,7 +34,7 @@ mod word;
 
 pub use problem::{Problem, Severity};
 
-use crate::model::{Config, Cores};
+use crate::model::{Config, Cores, KernelChoice};
 use reader::Scalar;
 
 /// What a text means, and what is wrong with it.
@@ -58,4 +60,10 @@ pub fn load(text: &str, file_name: &str) -> Loaded {
 /// Reads `cores` as the configuration does, for the command line: `2`, `0-2`, `0,2`.
 pub fn parse_cores(text: &str) -> Result<Cores, String> {
     Cores::from_text(text).map_err(reader::Wrong::into_text)
+}
+
+/// The same for `kernel`: `auto`, `uring`, `epoll`.
+pub fn parse_kernel(text: &str) -> Result<KernelChoice, String> {
+    let named = raw::KERNELS.iter().find(|(name, _)| *name == text);
+    named.map(|(_, kernel)| *kernel).ok_or_else(|| "write auto, uring or epoll".to_owned())
 }

@@ -11,7 +11,7 @@ use super::schema;
 use super::site::RawSite;
 use super::stream::RawStream;
 use super::units::Size;
-use crate::model::{Cidr, Cores, Limits, Listener, LogFormat, LogSettings, Resources, Timeouts};
+use crate::model::{Cidr, Cores, KernelChoice, Limits, Listener, LogFormat, LogSettings, Resources, Timeouts};
 use std::path::PathBuf;
 use std::time::Duration;
 use toml::de::DeTable;
@@ -19,6 +19,7 @@ use toml::de::DeTable;
 /// A whole file.
 pub(super) struct RawConfig {
     pub(super) cores: Cores,
+    pub(super) kernel: KernelChoice,
     pub(super) admin: Option<PathBuf>,
     pub(super) state: Option<PathBuf>,
     pub(super) trusted_proxies: Vec<Cidr>,
@@ -46,6 +47,7 @@ impl RawConfig {
         let drain = table.get_or("drain_timeout", defaults::DRAIN, problems);
         RawConfig {
             cores: table.get_or("cores", Cores::All, problems),
+            kernel: kernel(&table, problems),
             admin: table.get("admin", problems).map(|path: At<SocketPath>| path.value.0),
             state: table.get("state", problems).map(|path: At<OwnFolder>| path.value.0),
             trusted_proxies: trusted_proxies(&table, problems),
@@ -130,6 +132,8 @@ impl<'t> Read<'t> for Limits {
                 1..=defaults::CONNECTIONS_MAX,
                 of.connections_per_client,
             ),
+            requests: number("requests", 1..=defaults::CONNECTIONS_MAX, of.requests),
+            requests_per_client: number("requests_per_client", 1..=defaults::CONNECTIONS_MAX, of.requests_per_client),
             idle_per_server: number("idle_per_server", 0..=defaults::CONNECTIONS_MAX, of.idle_per_server),
         })
     }
@@ -161,6 +165,14 @@ impl<'t> Read<'t> for LogSettings {
         Some(LogSettings { format })
     }
 }
+
+fn kernel(table: &Table<'_>, problems: &mut Problems) -> KernelChoice {
+    let choice = table.item("kernel").and_then(|item| item.choice(KERNELS, "", problems));
+    choice.unwrap_or(defaults::KERNEL)
+}
+
+pub(super) const KERNELS: &[(&str, KernelChoice)] =
+    &[("auto", KernelChoice::Auto), ("uring", KernelChoice::Uring), ("epoll", KernelChoice::Epoll)];
 
 const FORMATS: &[(&str, Option<LogFormat>)] =
     &[("combined", Some(LogFormat::Combined)), ("json", Some(LogFormat::Json)), ("off", None)];

@@ -14,6 +14,7 @@ pub(super) const TOP: Schema = Schema {
     name: "the top table",
     keys: &[
         "cores",
+        "kernel",
         "admin",
         "trusted_proxies",
         "via",
@@ -34,7 +35,15 @@ pub(super) const LISTENER: Schema = Schema { name: "an address", keys: &["addres
 pub(super) const RESOURCES: Schema = Schema { name: "[resources]", keys: &["memory"] };
 pub(super) const LIMITS: Schema = Schema {
     name: "[limits]",
-    keys: &["head_bytes", "header_count", "connections", "connections_per_client", "idle_per_server"],
+    keys: &[
+        "head_bytes",
+        "header_count",
+        "connections",
+        "connections_per_client",
+        "requests",
+        "requests_per_client",
+        "idle_per_server",
+    ],
 };
 pub(super) const TIMEOUTS: Schema = Schema {
     name: "[timeouts]",
@@ -57,11 +66,17 @@ pub(super) const SITE: Schema = Schema {
         "strip_prefix",
         "max_body",
         "request_id",
+        "allow",
+        "deny",
+        "rate",
     ],
 };
 pub(super) const HSTS: Schema = Schema { name: "hsts", keys: &["max_age", "include_subdomains", "preload"] };
-pub(super) const ROUTE: Schema =
-    Schema { name: "a route", keys: &["path", "upstream", "redirect", "strip_prefix", "max_body", "request_id"] };
+pub(super) const ROUTE: Schema = Schema {
+    name: "a route",
+    keys: &["path", "upstream", "redirect", "strip_prefix", "max_body", "request_id", "allow", "deny", "rate"],
+};
+pub(super) const RATE: Schema = Schema { name: "rate", keys: &["requests", "burst"] };
 pub(super) const REDIRECT: Schema = Schema { name: "redirect", keys: &["to", "status"] };
 pub(super) const UPSTREAM: Schema = Schema {
     name: "upstream",
@@ -83,11 +98,13 @@ pub(super) const UPSTREAM: Schema = Schema {
 pub(super) const SERVER: Schema =
     Schema { name: "a server", keys: &["url", "weight", "backup", "max_connections", "verify", "ca", "sni"] };
 pub(super) const BALANCE: Schema = Schema { name: "balance", keys: &["header", "cookie"] };
-pub(super) const STREAM: Schema =
-    Schema { name: "[[stream]]", keys: &["listen", "upstream", "idle", "udp_idle", "max_connections"] };
+pub(super) const STREAM: Schema = Schema {
+    name: "[[stream]]",
+    keys: &["listen", "upstream", "idle", "udp_idle", "max_connections", "allow", "deny"],
+};
 
 /// All of them: where a key that was written in the wrong table may belong.
 pub(super) const ALL: &[&Schema] = &[
-    &TOP, &LISTEN, &LISTENER, &RESOURCES, &LIMITS, &TIMEOUTS, &LOG, &SITE, &HSTS, &ROUTE, &REDIRECT, &UPSTREAM,
+    &TOP, &LISTEN, &LISTENER, &RESOURCES, &LIMITS, &TIMEOUTS, &LOG, &SITE, &HSTS, &ROUTE, &RATE, &REDIRECT, &UPSTREAM,
     &SERVER, &BALANCE, &STREAM,
 ];

@@ -1,9 +1,11 @@
 //! `[[site]]` and its routes, as written. What `upstream` says is in `upstream`, what a site says of TLS in `tls`; ties
 //! between sites are in `check`.
 
+use super::access;
 use super::defaults;
 use super::listen::{self, Place};
 use super::problem::{At, Problems};
+use super::rate::RawRate;
 use super::reader::{Item, Read, Scalar, Table, Wrong};
 use super::schema;
 use super::server::Use;
@@ -11,7 +13,7 @@ use super::tls::{self, RawTls};
 use super::units::Size;
 use super::upstream;
 use super::word::{RoutePath, Target};
-use crate::model::{HostPattern, Hsts, Listener, Pool, Protocol, Redirect, SiteTls};
+use crate::model::{Access, HostPattern, Hsts, Listener, Pool, Protocol, Redirect, SiteTls};
 use std::net::Ipv4Addr;
 
 /// A `[[site]]`.
@@ -22,6 +24,10 @@ pub(super) struct RawSite {
     pub(super) tls: Option<SiteTls>,
     pub(super) hsts: Option<Hsts>,
     pub(super) routes: Vec<RawRoute>,
+    /// For routes that have no lists of their own.
+    pub(super) access: Access,
+    /// For routes that have no rate of their own.
+    pub(super) rate: Option<RawRate>,
 }
 
 /// A route, or what stands for one directly in a site.
@@ -31,6 +37,10 @@ pub(super) struct RawRoute {
     pub(super) strip_prefix: bool,
     pub(super) max_body: Option<u64>,
     pub(super) request_id: bool,
+    /// `None`: those of the site.
+    pub(super) access: Option<Access>,
+    /// `None`: that of the site.
+    pub(super) rate: Option<RawRate>,
 }
 
 /// What a route does.
@@ -47,6 +57,8 @@ impl<'t> Read<'t> for RawSite {
             let hint = "write: host = \"www.example.com\", or host = \"*\" for every host without a site of its own";
             table.lacks(&["host"], "a site without a host", hint, problems);
         }
+        let access = access::access(&table, problems).unwrap_or_default();
+        let rate = table.get("rate", problems).map(|rate| rate.value);
         let tls = tls::tls(&table, problems);
         let hsts = tls::hsts(&table, &tls, problems);
         let listen = listeners(&table, &tls, problems);
@@ -61,7 +73,7 @@ impl<'t> Read<'t> for RawSite {
             }
             RawTls::Tls(tls) => (Some(tls), routes(&table, Some(Use::Http), problems)),
         };
-        Some(RawSite { hosts, listen, tls, hsts, routes })
+        Some(RawSite { hosts, listen, tls, hsts, routes, access, rate })
     }
 }
 
@@ -135,6 +147,8 @@ fn passed_through(site: &Table, problems: &mut Problems) -> Vec<RawRoute> {
         strip_prefix: false,
         max_body: None,
         request_id: false,
+        access: None,
+        rate: None,
     };
     pool.map(route).into_iter().collect()
 }
@@ -165,11 +179,13 @@ impl<'t> Read<'t> for RawRoute {
             Some(_) => table.get("path", problems),
             None => Some(At { value: RoutePath::everything(), at: table.at }),
         };
-        route(&table, path, Some(Use::Http), problems)
+        let access = access::access(&table, problems);
+        let rate = table.get("rate", problems).map(|rate| rate.value);
+        Some(RawRoute { access, rate, ..route(&table, path, Some(Use::Http), problems)? })
     }
 }
 
-/// What a site and a route have in common. Without a readable path only the problems are of interest.
+/// What stands in a site for its one route, and in a route. Without a readable path only the problems are of interest.
 fn route(table: &Table, path: Option<At<RoutePath>>, of: Option<Use>, problems: &mut Problems) -> Option<RawRoute> {
     let strip_prefix: Option<At<bool>> = table.get("strip_prefix", problems);
     let max_body: Option<At<Size>> = table.get("max_body", problems);
@@ -186,6 +202,8 @@ fn route(table: &Table, path: Option<At<RoutePath>>, of: Option<Use>, problems: 
         strip_prefix: strip_prefix.is_some_and(|strip| strip.value),
         max_body: max_body.map(|size| size.value.0),
         request_id: request_id.is_some_and(|wanted| wanted.value),
+        access: None,
+        rate: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! `[[stream]]`: TCP or UDP that is passed on as it is. What `upstream` says is in `upstream`; addresses that somebody
 //! else has are found in `listeners`.
 
+use super::access;
 use super::defaults;
 use super::listen::{self, Place, RawListener};
 use super::problem::{At, Problems};
@@ -8,7 +9,7 @@ use super::reader::{Item, Read, Table};
 use super::schema;
 use super::server::Use;
 use super::upstream;
-use crate::model::{Listener, Pool, Protocol};
+use crate::model::{Access, Listener, Pool, Protocol};
 use std::time::Duration;
 
 /// A `[[stream]]`.
@@ -21,6 +22,7 @@ pub(super) struct RawStream {
     pub(super) idle: Duration,
     pub(super) udp_idle: Duration,
     pub(super) max_connections: Option<u32>,
+    pub(super) access: Access,
 }
 
 impl<'t> Read<'t> for RawStream {
@@ -57,6 +59,7 @@ impl<'t> Read<'t> for RawStream {
             idle,
             udp_idle,
             max_connections: max_connections.map(|max| max.value),
+            access: access::access(&table, problems).unwrap_or_default(),
         })
     }
 }

@@ -175,7 +175,7 @@ const WORDS: &[(&str, Word)] = &[("internal", Word::Internal), ("passthrough", W
 
 /// What a site that passes TLS through cannot have: it would have to read what it passes.
 const NOT_PASSED_THROUGH: &[&str] =
-    &["cert", "key", "client_ca", "hsts", "route", "redirect", "strip_prefix", "max_body", "request_id"];
+    &["cert", "key", "client_ca", "hsts", "route", "redirect", "strip_prefix", "max_body", "request_id", "rate"];
 
 /// What a key does not go with, and what to do about it.
 const BESIDE_INTERNAL: (&str, &str) =
@@ -183,7 +183,7 @@ const BESIDE_INTERNAL: (&str, &str) =
 const BESIDE_OFF: (&str, &str) = ("tls = \"off\"", "remove the one that is not meant");
 const BESIDE_PASSTHROUGH: (&str, &str) = (
     "tls = \"passthrough\": what is passed through is never decrypted",
-    "remove it: such a site has `upstream` alone; or end TLS here, by cert and key in place of tls",
+    "remove it: such a site has `upstream`, `allow` and `deny` alone; or end TLS here, by cert and key in place of tls",
 );
 
 /// What stands for what cannot be told.

@@ -3,12 +3,14 @@
 //! Knows how to talk, not what to say: each [`Request`] goes to the control loop, which owns what it is about.
 
 use super::protocol::{Answer, Request};
+use std::cell::Cell;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener as BlockingListener;
-use std::os::unix::net::UnixStream as BlockingStream;
+use std::os::unix::net::{UnixDatagram, UnixStream as BlockingStream};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -74,16 +76,22 @@ impl AdminSocket {
         let Some(listener) = self.listener.take() else { return Ok(()) };
         let listener = UnixListener::from_std(listener)?;
         let room = Arc::new(Semaphore::new(CLIENTS_MAX));
+        // Open for its descriptor alone: where connections have taken all others, it lets somebody ask what is wrong.
+        let spare = Rc::new(Cell::new(UnixDatagram::unbound().ok()));
         loop {
             let Ok(place) = room.clone().acquire_owned().await else { return Ok(()) };
             let Ok((client, _)) = listener.accept().await else {
-                sleep(ACCEPT_RETRY).await;
+                if spare.take().is_none() {
+                    sleep(ACCEPT_RETRY).await;
+                    spare.set(UnixDatagram::unbound().ok());
+                }
                 continue;
             };
-            let requests = requests.clone();
+            let (requests, spare) = (requests.clone(), spare.clone());
             spawn_local(async move {
                 // A client that went away, or was too slow, has nobody left to tell.
                 _ = converse(client, requests).await;
+                spare.set(spare.take().or_else(|| UnixDatagram::unbound().ok()));
                 drop(place);
             });
         }

@@ -2,8 +2,8 @@
 //! resolution, writing the log, and the order of the end.
 //!
 //! It never meets the data plane: it holds what `shared` and `log` define, and commands cores through closures. It
-//! sleeps while nothing happens. It runs on tokio-uring where the kernel gives a ring (the log goes through it), else
-//! on plain tokio; sockets, signals and timers are tokio's own on both.
+//! sleeps while nothing happens. It runs on tokio-uring where the kernel gives a ring (the log goes through it) and the
+//! cores have rings as well, else on plain tokio; sockets, signals and timers are tokio's own on both.
 
 mod admin;
 mod protocol;
@@ -15,8 +15,8 @@ mod writer;
 pub use admin::AdminSocket;
 pub use protocol::{Answer, Request};
 pub use status::{
-    CertificateStatus, CoreStatus, ListenerStatus, MemoryStatus, Numbers, PoolStatus, ServerState, ServerStatus,
-    SnapshotStatus, Status, TlsStatus,
+    CertificateStatus, CoreStatus, KernelStatus, ListenerStatus, MemoryStatus, Numbers, PoolStatus, ServerState,
+    ServerStatus, SnapshotStatus, Status, TlsStatus,
 };
 
 use crate::log::{Batch, LogQueue};
@@ -45,6 +45,10 @@ pub struct Control<S> {
     pub lines: mpsc::Receiver<Batch>,
     /// Where they are written.
     pub output: File,
+    /// What does the I/O of the cores.
+    pub kernel: KernelStatus,
+    /// Whether a ring of our own may be made.
+    pub may_make_ring: bool,
     /// The snapshot in force at the start, of generation 1.
     pub in_force: Loaded<S>,
     /// Reads the configuration again and builds a snapshot, without any effect until it is published.
@@ -111,10 +115,12 @@ impl<S: 'static> Control<S> {
     /// Works until a signal ends it. When it returns, every core has been told to stop and has closed its log, or has
     /// not done so within a second.
     pub fn run(self) -> io::Result<Exit> {
-        match tokio_uring::Runtime::new(tokio_uring::builder().entries(RING_ENTRIES)) {
-            Ok(ring) => ring.block_on(self.serve(|file| Output::Ring(tokio_uring::fs::File::from_std(file)))),
-            // No ring for this process: an old kernel, or a container that forbids it. Same service, more threads.
-            Err(_) => {
+        let ring = self.may_make_ring.then(|| tokio_uring::Runtime::new(tokio_uring::builder().entries(RING_ENTRIES)));
+        match ring {
+            Some(Ok(ring)) => ring.block_on(self.serve(|file| Output::Ring(tokio_uring::fs::File::from_std(file)))),
+            // No ring for this process: an old kernel, a container that forbids it, or nobody wants one. Same service,
+            // more threads.
+            Some(Err(_)) | None => {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 let exit = LocalSet::new().block_on(&runtime, self.serve(|file| Output::Thread(Arc::new(file))));
                 // Not a plain drop, which would wait for a look-up or a write that hangs.
@@ -138,6 +144,7 @@ impl<S: 'static> Control<S> {
         resolver.watch(&self.in_force.servers);
 
         let running = Running {
+            kernel: self.kernel,
             alive: vec![true; self.cores.len()],
             cores: self.cores,
             log: self.log,
@@ -160,6 +167,7 @@ impl<S: 'static> Control<S> {
 
 /// The state of the control loop, which alone touches it.
 struct Running<S> {
+    kernel: KernelStatus,
     cores: Vec<Core<S>>,
     /// Which cores have not failed.
     alive: Vec<bool>,
@@ -335,6 +343,7 @@ impl<S: 'static> Running<S> {
             pid: std::process::id(),
             uptime_s: self.started.elapsed().as_secs(),
             draining: self.draining.is_some(),
+            kernel: self.kernel.clone(),
             snapshot: SnapshotStatus {
                 generation: self.generation,
                 published_unix_s: self.published_unix_s,

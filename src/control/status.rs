@@ -19,6 +19,9 @@ pub struct Status {
     pub uptime_s: u64,
     /// It accepts no more and ends when nothing is in flight.
     pub draining: bool,
+    /// What does the I/O of the cores.
+    #[serde(default)]
+    pub kernel: KernelStatus,
     /// The configuration in force.
     pub snapshot: SnapshotStatus,
     /// Addresses that it accepts on.
@@ -35,6 +38,15 @@ pub struct Status {
     pub cores: Vec<CoreStatus>,
     /// Each pool, in the order of the configuration.
     pub pools: Vec<PoolStatus>,
+}
+
+/// What does the I/O of the cores.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KernelStatus {
+    /// `io_uring` or `epoll`.
+    pub name: String,
+    /// Why it is not io_uring, where that was wanted, and what to do.
+    pub refused: Option<String>,
 }
 
 /// The configuration in force.
@@ -204,6 +216,16 @@ numbers! {
     upstream_idle
     /// Connections that could not be accepted.
     accept_errors
+    /// Idle connections of clients that were ended for others to come.
+    idle_ended
+    /// Kept connections to servers that were closed for their descriptors.
+    upstream_ended
+    /// Requests and connections of clients that may not come there.
+    denied
+    /// Requests that came more often than their client may.
+    over_rate
+    /// Requests that would have been too many in flight.
+    over_requests
     /// Bugs that ended a connection.
     panics
     /// Lines of the access log that were dropped.

@@ -37,6 +37,7 @@ impl World {
         let mistake = Rc::new(Cell::new(None));
         let read = mistake.clone();
         let running = Running {
+            kernel: KernelStatus::default(),
             cores: (0..2).map(|core| fake_core(core, told.clone(), refusals.clone())).collect(),
             alive: vec![true; 2],
             log: queue.clone(),
@@ -260,6 +261,8 @@ fn the_last_lines_are_written_before_the_end() {
         log: queue,
         lines,
         output: std::os::fd::OwnedFd::from(writer).into(),
+        kernel: KernelStatus::default(),
+        may_make_ring: true,
         in_force: loaded(1),
         reload: Box::new(|_, _| Err(String::new())),
         look_after: Box::new(|_, _| None),

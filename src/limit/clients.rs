@@ -86,7 +86,7 @@ impl Clients {
 }
 
 /// The /64 of an IPv6 client, or an IPv4 address under a prefix that no IPv6 client can have (in `::/8`, reserved).
-fn network(ip: IpAddr) -> u64 {
+pub(super) fn network(ip: IpAddr) -> u64 {
     match ip.to_canonical() {
         IpAddr::V4(ip) => 1 << 40 | u64::from(ip.to_bits()),
         IpAddr::V6(ip) => (ip.to_bits() >> 64) as u64,

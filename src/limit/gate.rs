@@ -28,13 +28,25 @@ impl Gate {
     /// Enters unless `max` are inside; then [`leave`](Gate::leave) must follow.
     #[must_use]
     pub fn try_enter(&self, max: u32) -> bool {
-        self.0.fetch_update(Relaxed, Relaxed, |inside| (inside < max).then(|| inside + 1)).is_ok()
+        self.try_enter_with(1, max)
+    }
+
+    /// Enters with `count`, all or none; then they have to leave.
+    #[must_use]
+    pub fn try_enter_with(&self, count: u32, max: u32) -> bool {
+        let entered = |inside: u32| inside.checked_add(count).filter(|&together| together <= max);
+        self.0.fetch_update(Relaxed, Relaxed, entered).is_ok()
     }
 
     /// Leaves.
     pub fn leave(&self) {
-        let before = self.0.fetch_sub(1, Relaxed);
-        debug_assert!(before > 0, "left without having entered");
+        self.leave_with(1);
+    }
+
+    /// `count` of those inside leave.
+    pub fn leave_with(&self, count: u32) {
+        let before = self.0.fetch_sub(count, Relaxed);
+        debug_assert!(before >= count, "left without having entered");
     }
 
     /// How many are inside.

@@ -13,6 +13,10 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one client address.
     pub connections_per_client: usize,
+    /// Requests that are forwarded and not answered yet, all clients together.
+    pub requests: usize,
+    /// The same of one client.
+    pub requests_per_client: usize,
     /// Idle upstream connections kept for each server on each core.
     pub idle_per_server: usize,
 }

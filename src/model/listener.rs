@@ -1,5 +1,6 @@
 //! Addresses that we accept on, and sets of peer addresses.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// An address that we accept on, and what is spoken there. `":8080"` becomes one listener on `[::]:8080` that takes IPv4 as well
@@ -63,6 +64,11 @@ pub struct Cidr {
 }
 
 impl Cidr {
+    /// Whether all of `other` is in the set.
+    pub fn includes(&self, other: &Cidr) -> bool {
+        self.prefix_len <= other.prefix_len && self.contains(other.address)
+    }
+
     /// Whether `peer` is in the set. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, peer: IpAddr) -> bool {
         match (self.address.to_canonical(), peer.to_canonical()) {
@@ -71,6 +77,18 @@ impl Cidr {
             }
             (IpAddr::V6(set), IpAddr::V6(peer)) => same_prefix(set.to_bits(), peer.to_bits(), self.prefix_len, 128),
             _ => false,
+        }
+    }
+}
+
+/// `192.168.0.0/16`; a single address without the length.
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = if self.address.is_ipv4() { 32 } else { 128 };
+        if self.prefix_len == width {
+            write!(f, "{}", self.address)
+        } else {
+            write!(f, "{}/{}", self.address, self.prefix_len)
         }
     }
 }

@@ -4,6 +4,7 @@
 //! itself: ids index the vectors they were made for, limits are in range, hosts and paths are normalised.
 //! Beside the nouns, the arithmetic that the layers above share: [`hash64`] and [`Rng`].
 
+mod access;
 mod ids;
 mod limits;
 mod listener;
@@ -13,6 +14,7 @@ mod site;
 mod stream;
 mod tls;
 
+pub use access::{Access, Rate};
 pub use ids::{ListenerId, PoolId, RouteId, SiteId};
 pub use limits::{Limits, LogFormat, LogSettings, Resources, Timeouts};
 pub use listener::{Cidr, Listener, Protocol};
@@ -41,6 +43,8 @@ pub struct Config {
     pub cores: Cores,
     /// What of the machine we may use. Fixed from the start: a reload does not change it.
     pub resources: Resources,
+    /// What does the I/O of the data plane.
+    pub kernel: KernelChoice,
     /// Named maxima.
     pub limits: Limits,
     /// Named waits.
@@ -69,4 +73,16 @@ pub enum Cores {
     Count(usize),
     /// These processors, by number.
     List(Vec<usize>),
+}
+
+/// What does the I/O of the data plane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KernelChoice {
+    /// io_uring; where it is refused or missing, epoll.
+    #[default]
+    Auto,
+    /// io_uring, or nothing starts.
+    Uring,
+    /// epoll.
+    Epoll,
 }

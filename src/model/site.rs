@@ -1,6 +1,6 @@
 //! Sites and their routes.
 
-use super::{Hsts, ListenerId, PoolId, RouteId, SiteTls};
+use super::{Access, Hsts, ListenerId, PoolId, Rate, RouteId, SiteTls};
 use std::fmt;
 use std::ops::Range;
 
@@ -19,6 +19,8 @@ pub struct Site {
     pub tls: Option<SiteTls>,
     /// Tells browsers to come by TLS alone.
     pub hsts: Option<Hsts>,
+    /// Who may come, where no route says otherwise.
+    pub access: Access,
 }
 
 impl Site {
@@ -63,6 +65,10 @@ pub struct Route {
     pub max_body: Option<u64>,
     /// Adds `X-Request-Id` where the request has none.
     pub request_id: bool,
+    /// Who may come: its own lists, else those of the site.
+    pub access: Access,
+    /// How often each client may: its own rate, else that of the site, which all of its routes count together.
+    pub rate: Option<Rate>,
 }
 
 /// What is done with a request.

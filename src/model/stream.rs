@@ -1,6 +1,6 @@
 //! Streams: bytes or datagrams that are passed on as they are.
 
-use super::{ListenerId, PoolId};
+use super::{Access, ListenerId, PoolId};
 use std::time::Duration;
 
 /// A `[[stream]]`: listeners of TCP, of UDP or of both, and the pool behind them.
@@ -18,4 +18,6 @@ pub struct Stream {
     pub udp_idle: Duration,
     /// Connections or flows at once, process-wide; `None`: only the limit of all connections holds.
     pub max_connections: Option<u32>,
+    /// Who may come.
+    pub access: Access,
 }

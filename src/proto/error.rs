@@ -87,6 +87,16 @@ pub enum Cause {
     NoRoute,
     /// Two readings of the path choose different routes, or it has none.
     AmbiguousPath,
+    /// The client may not come there.
+    Denied,
+    /// The client comes more often than it may; when it may again, in seconds.
+    TooFast(u16),
+    /// The client has as many requests in flight as it may.
+    ClientBusy,
+    /// As many requests are in flight as there may be.
+    Busy,
+    /// No descriptor was left for a connection to the server.
+    NoDescriptor,
     /// A method that a reverse proxy does not serve.
     MethodNotAllowed,
     /// The request has come through this proxy before.
@@ -155,9 +165,14 @@ impl Error {
             (_, C::UnknownHost) => 421,
             (_, C::NoRoute) => 404,
             (_, C::AmbiguousPath) => 400,
+            (_, C::Denied) => 403,
+            (_, C::TooFast(_) | C::ClientBusy) => 429,
             (_, C::MethodNotAllowed) => 405,
             (_, C::Loop) => 508,
-            (_, C::NoServer | C::NotResolved | C::QueueFull | C::Overloaded | C::NoMemory) => 503,
+            (
+                _,
+                C::NoServer | C::NotResolved | C::QueueFull | C::Overloaded | C::Busy | C::NoDescriptor | C::NoMemory,
+            ) => 503,
             (S::Upstream, C::TimedOut) => 504,
             (S::Upstream, _) => 502,
             (S::Downstream, _) => 400,
@@ -176,9 +191,16 @@ impl Error {
         }
     }
 
-    /// After how many seconds the client may try again, where that is known.
-    pub fn retry_after_s(&self) -> Option<u32> {
-        (self.cause == Cause::NoMemory).then_some(NO_MEMORY_RETRY_S)
+    /// In how many seconds the client may try again, where it is told so.
+    pub fn retry_after_s(&self) -> Option<u16> {
+        match self.cause {
+            Cause::TooFast(seconds) => Some(seconds),
+            // Any of them may end in the next moment, and a second is the least that can be said.
+            Cause::ClientBusy | Cause::Busy | Cause::NoDescriptor => Some(1),
+            // It has waited as long as a head may take, and others have as well.
+            Cause::NoMemory => Some(5),
+            _ => None,
+        }
     }
 
     /// The cause in a word or two, for the log.
@@ -207,6 +229,11 @@ impl Error {
             (_, Cause::UnknownHost) => "unknown host",
             (_, Cause::NoRoute) => "no route",
             (_, Cause::AmbiguousPath) => "ambiguous path",
+            (_, Cause::Denied) => "client not allowed",
+            (_, Cause::TooFast(_)) => "over its rate",
+            (_, Cause::ClientBusy) => "too many requests of this client",
+            (_, Cause::Busy) => "too many requests",
+            (_, Cause::NoDescriptor) => "no descriptor left",
             (_, Cause::MethodNotAllowed) => "method not allowed",
             (_, Cause::Loop) => "request loop",
             (_, Cause::NoServer) => "no server up",
@@ -221,9 +248,6 @@ impl Error {
         }
     }
 }
-
-/// It has waited for memory as long as a head may take, and others have as well.
-const NO_MEMORY_RETRY_S: u32 = 5;
 
 fn status_of_head(error: HeadError) -> u16 {
     match error {
@@ -274,6 +298,9 @@ mod tests {
         check(Downstream, T::Route, C::NoRoute, Some(404), R::Never);
         check(Downstream, T::Route, C::MethodNotAllowed, Some(405), R::Never);
         check(Downstream, T::Route, C::Loop, Some(508), R::Never);
+        check(Downstream, T::Route, C::Denied, Some(403), R::Never);
+        check(Downstream, T::Route, C::TooFast(7), Some(429), R::Never);
+        check(Downstream, T::Route, C::ClientBusy, Some(429), R::Never);
     }
 
     #[test]
@@ -300,5 +327,7 @@ mod tests {
         check(Internal, T::Request, C::Bug, Some(500), R::Never);
         check(Internal, T::RequestHead, C::Overloaded, Some(503), R::Never);
         check(Internal, T::Route, C::NoMemory, Some(503), R::Never);
+        check(Internal, T::Route, C::Busy, Some(503), R::Never);
+        check(Internal, T::Connect, C::NoDescriptor, Some(503), R::Never);
     }
 }

@@ -140,7 +140,12 @@ fn escape(text: &str) -> String {
 
 /// The sentence for a cause that whoever reads the page can do something about, which its status does not tell.
 fn way_out(cause: Cause) -> Option<&'static str> {
-    (cause == Cause::PlainOnTls).then_some("This port speaks TLS: write https:// in front of the address.")
+    Some(match cause {
+        Cause::PlainOnTls => "This port speaks TLS: write https:// in front of the address.",
+        Cause::ClientBusy => "There are too many requests from this address at once. Please try again in a moment.",
+        Cause::Busy | Cause::NoDescriptor => "There are too many requests at once. Please try again in a moment.",
+        _ => return None,
+    })
 }
 
 /// The reason phrase, and a sentence for whoever reads the page.
@@ -151,12 +156,14 @@ fn words(status: u16) -> (&'static str, &'static str) {
         307 => ("Temporary Redirect", ""),
         308 => ("Permanent Redirect", ""),
         400 => ("Bad Request", "The request is not valid."),
+        403 => ("Forbidden", "This is not open to the address that you come from."),
         404 => ("Not Found", "There is nothing at this address."),
         405 => ("Method Not Allowed", "This method is not served here."),
         408 => ("Request Timeout", "The request did not arrive in time."),
         413 => ("Content Too Large", "The request is larger than this site takes."),
         414 => ("URI Too Long", "The address is longer than this server takes."),
         421 => ("Misdirected Request", "This server has no site of that name."),
+        429 => ("Too Many Requests", "There have been too many requests from this address. Please wait a little."),
         431 => ("Request Header Fields Too Large", "The request has more header fields than this server takes."),
         500 => ("Internal Server Error", "Something went wrong in this server."),
         501 => ("Not Implemented", "This server does not know what the request asks for."),
@@ -248,16 +255,24 @@ mod tests {
     }
 
     #[test]
-    fn who_was_refused_for_want_of_memory_is_told_when_to_come_again() {
-        for (cause, expect) in [(Cause::NoMemory, Some("5")), (Cause::NoServer, None)] {
-            let (_, head, _) = answer(&get("*/*"), true, |_, cx, out| write_page(503, &error(cause), cx, out));
-            assert_eq!(head.lines().find_map(|line| line.strip_prefix("Retry-After: ")), expect, "{head}");
+    fn who_comes_too_often_is_told_when_to_come_again() {
+        for (status, cause, expect) in [
+            (429, Cause::TooFast(17), Some("17")),
+            (503, Cause::Busy, Some("1")),
+            (503, Cause::NoMemory, Some("5")),
+            (403, Cause::Denied, None),
+        ] {
+            let (_, head, _) = answer(&get("*/*"), true, |_, cx, out| write_page(status, &error(cause), cx, out));
+            let field = head.lines().find_map(|line| line.strip_prefix("Retry-After: "));
+            assert_eq!(field, expect, "{head}");
         }
     }
 
     #[test]
     fn every_status_that_an_error_has_is_in_words() {
-        for status in [400, 404, 405, 408, 413, 414, 421, 431, 500, 501, 502, 503, 504, 505, 508, 301, 302, 307, 308] {
+        for status in
+            [400, 403, 404, 405, 408, 413, 414, 421, 429, 431, 500, 501, 502, 503, 504, 505, 508, 301, 302, 307, 308]
+        {
             assert_ne!(words(status).0, "Error", "{status}");
         }
     }

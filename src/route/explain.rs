@@ -42,7 +42,7 @@ pub enum Outcome {
     /// TLS, which ends here for this site. The path was not asked.
     Terminated(SiteId),
     /// A redirect to the same address by TLS: the site has it, and the listener has not.
-    ToHttps(SiteId, String),
+    ToHttps(Found, String),
     /// A page that says what is wrong.
     Refused(NoRoute),
     /// An alert: no site has the name, and there is no handshake.
@@ -129,7 +129,7 @@ fn plainly(table: &Table, config: &Config, listener: ListenerId, host: &str, pat
             let listeners = config.sites[found.site.index()].listeners.iter().map(|id| &config.listeners[id.index()]);
             let secure = listeners.filter(|listener| listener.protocol == Protocol::Https);
             let origin = https_origin(host, secure.map(|listener| listener.address.port()));
-            Outcome::ToHttps(found.site, format!("{origin}{}", path.raw))
+            Outcome::ToHttps(found, format!("{origin}{}", path.raw))
         }
         Ok(found) => Outcome::Route(found),
     }

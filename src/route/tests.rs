@@ -1,7 +1,7 @@
 use super::{Candidate, Explanation, Found, NoRoute, Outcome, Table, Verdict, explain, explain_name};
 use crate::model::{
-    Action, Config, HostPattern, Listener, ListenerId, PoolId, Protocol, Rng, Route, RouteId, Site, SiteId, SiteTls,
-    Termination,
+    Access, Action, Config, HostPattern, Listener, ListenerId, PoolId, Protocol, Rng, Route, RouteId, Site, SiteId,
+    SiteTls, Termination,
 };
 use ringferry_parser::path::{Path, Scratch};
 
@@ -20,6 +20,8 @@ fn config(sites: &str) -> Config {
             strip_prefix: false,
             max_body: None,
             request_id: false,
+            access: Access::default(),
+            rate: None,
         }));
         config.sites.push(Site {
             name: fields[1][0].to_owned(),
@@ -28,6 +30,7 @@ fn config(sites: &str) -> Config {
             routes: first..config.routes.len() as u32,
             tls: None,
             hsts: None,
+            access: Access::default(),
         });
     }
     config
@@ -309,8 +312,9 @@ fn a_name_alone_says_where_tls_ends() {
 
 #[test]
 fn without_tls_a_site_that_has_it_redirects_to_where_it_has() {
-    check_tls(0, "a", Some("/blog/1"), Outcome::ToHttps(SiteId(0), "https://a:81/blog/1".into()));
-    check_tls(0, "p", Some("/"), Outcome::ToHttps(SiteId(1), "https://p:81/".into()));
+    let found = |site, route| Found { site: SiteId(site), route: RouteId(route) };
+    check_tls(0, "a", Some("/blog/1"), Outcome::ToHttps(found(0, 1), "https://a:81/blog/1".into()));
+    check_tls(0, "p", Some("/"), Outcome::ToHttps(found(1, 2), "https://p:81/".into()));
     check_tls(0, "plain", Some("/"), Outcome::Route(Found { site: SiteId(2), route: RouteId(3) }));
     check_tls(0, "b", Some("/x"), Outcome::Refused(NoRoute::Host));
 }

@@ -117,20 +117,26 @@ impl Client {
     }
 
     /// Waits for the first byte of a request. False when there will be none: the client closed, was silent for too
-    /// long, or the connection is to end. Not an `async fn`, for its size.
+    /// long, or the connection is to end.
     pub(super) fn wait(&mut self, cx: &Rc<Context>, is_fresh: bool) -> impl Future<Output = bool> {
-        let mut idle_until = Instant::default();
         if self.inbox.is_empty() {
             let view = cx.view();
             let timeouts = &view.snapshot.config.timeouts;
             // A handshake has been received as a stream: to end that would cost more than it may spare.
             let once = is_fresh && self.shaken.is_none();
             self.intake.set_mode(if once { Mode::Once(Group::Head) } else { self.head_mode() });
-            idle_until = cx.handle.now() + if is_fresh { timeouts.head } else { timeouts.idle };
-            self.alarm.set_at(idle_until);
-            if self.is_untaken {
-                self.look_whether_taken(cx.handle.now(), idle_until);
-            }
+            self.alarm.set(if is_fresh { timeouts.head } else { timeouts.idle });
+        }
+        self.idle(cx, is_fresh)
+    }
+
+    /// Waits for a byte while nothing of the client's is here and nothing on its way to it: it is idle, and may be ended
+    /// for others to come. False when there will be none. Not an `async fn`, for its size.
+    pub(super) fn idle(&mut self, cx: &Rc<Context>, is_fresh: bool) -> impl Future<Output = bool> {
+        let mut place = cx.pools.room().place(is_fresh);
+        let idle_until = self.alarm.deadline();
+        if self.is_untaken {
+            self.look_whether_taken(cx.handle.now(), idle_until);
         }
         std::future::poll_fn(move |task| {
             if self.is_untaken && self.alarm.poll_elapsed(task).is_ready() {
@@ -150,13 +156,11 @@ impl Client {
                     return Poll::Ready(false);
                 }
             }
+            if has_more.is_pending() && self.answer.is_none() {
+                place.take(self.outlet.stream());
+            }
             has_more
         })
-    }
-
-    /// Waits for the first bytes of all. False when there will be none.
-    pub(super) fn first_bytes(&mut self, cx: &Rc<Context>) -> impl Future<Output = bool> {
-        std::future::poll_fn(move |task| self.poll_more(cx, task))
     }
 
     fn poll_more(&mut self, cx: &Rc<Context>, task: &mut task::Context<'_>) -> Poll<bool> {

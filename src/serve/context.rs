@@ -1,5 +1,6 @@
 //! What all exchanges of a core share.
 
+use crate::limit::CoreRequests;
 use crate::log::{LogSink, Record};
 use crate::model::ListenerId;
 use crate::shared::Share;
@@ -23,6 +24,8 @@ pub struct Context {
     share: Share,
     /// Its connections to servers.
     pub pools: Pools,
+    /// Its requests in flight.
+    pub(super) in_flight: Rc<CoreRequests>,
     view: RefCell<Rc<View>>,
     /// Views that still have listeners that the newest one has not, while their connections drain.
     retired: RefCell<Vec<Rc<View>>>,
@@ -71,9 +74,11 @@ impl Context {
     /// A core's context.
     pub fn new(handle: Handle, share: Share, log: LogSink, snapshot: Arc<Snapshot>) -> Context {
         let pools = Pools::new(&handle, share.stats.clone(), share.memory.clone());
+        pools.room().set_aside(share.descriptors);
         let view = Rc::new(View { pools: pools.view(&snapshot), snapshot });
         share.stats.generation.set(view.snapshot.generation);
         Context {
+            in_flight: Rc::new(CoreRequests::new(share.requests.clone())),
             share,
             pools,
             view: RefCell::new(view),
@@ -212,6 +217,7 @@ impl Context {
 
     /// A connection has ended.
     pub fn connection_closed(&self) {
+        self.pools.room().changed();
         if self.is_draining() {
             wake(&self.drain_waiter);
         }

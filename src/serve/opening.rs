@@ -10,7 +10,7 @@ use super::raw::Raw;
 use super::record::Meter;
 use crate::detect::{Opening, Refused, opening, proxy_header};
 use crate::limit::HANDSHAKE;
-use crate::model::{ListenerId, Protocol, SiteId, SiteTls};
+use crate::model::{Cidr, ListenerId, Protocol, SiteId, SiteTls};
 use crate::proto::error::{Cause, Error, Stage};
 use crate::tls::Engine;
 use crate::wire::{Inbox, ShakeError, shake};
@@ -55,6 +55,12 @@ async fn open(cx: &Rc<Context>, client: &mut Client) -> Begun {
     // Several small messages come before there is a request, if there ever is one.
     client.intake.set_mode(Mode::Stream);
     client.alarm.set(config.timeouts.head);
+    let speaks_first = listener.protocol == Protocol::Https || listener.proxy_protocol.is_some();
+    let is_believed = |from: &Vec<Cidr>| from.iter().any(|set| set.contains(client.address));
+    // Whoever has not said a word is as idle as one that waits for its next request.
+    if speaks_first && listener.proxy_protocol.as_ref().is_none_or(is_believed) && !client.idle(cx, true).await {
+        return Begun::Close;
+    }
     if let Some(from) = &listener.proxy_protocol {
         if !from.iter().any(|set| set.contains(client.address)) {
             return turned_away(cx, client, listener.protocol, Cause::ProxyPeer, None);
@@ -100,11 +106,7 @@ fn believe(cx: &Rc<Context>, client: &mut Client, view: &View, addresses: Addres
 
 /// A connection to a port where TLS is spoken.
 async fn tls(cx: &Rc<Context>, client: &mut Client, view: Rc<View>, id: ListenerId) -> Begun {
-    let deadline = cx.handle.now() + view.snapshot.config.timeouts.head;
-    // Whoever has not said a word is as idle as one that waits for its next request.
-    if !client.first_bytes(cx).await {
-        return Begun::Close;
-    }
+    let deadline = client.alarm.deadline();
     if let Err(error) = memory::take(cx, client, HANDSHAKE, deadline, false).await {
         return turned_away(cx, client, Protocol::Https, error.cause, None);
     }

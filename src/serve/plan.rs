@@ -3,7 +3,8 @@
 use super::client::Client;
 use super::context::{Context, View};
 use crate::balance::{address_hash, key_hash};
-use crate::model::{Action, Balance, HashKey, ListenerId, PoolId, Protocol, Redirect, Route, SiteId};
+use crate::limit::{InFlight, Over, TooFast};
+use crate::model::{Access, Action, Balance, Config, HashKey, ListenerId, PoolId, Protocol, Redirect, Route, SiteId};
 use crate::proto::error::{Cause, Error, Stage};
 use crate::proto::h1::keeps_alive;
 use crate::proto::headers::{RequestCx, client_address, offered_protocols, seen_before, write_request};
@@ -95,6 +96,8 @@ pub(super) struct Plan {
     pub(super) stays: bool,
     /// The client's connection is encrypted.
     pub(super) secure: bool,
+    /// It counts as in flight while there is a plan.
+    _in_flight: InFlight,
 }
 
 impl Plan {
@@ -181,14 +184,37 @@ pub(super) fn decide(cx: &Context, client: &mut Client, facts: &mut Facts) -> De
     let trusted = &view.snapshot.config.trusted_proxies;
     facts.client = Some(client_address(client.address, &head.fields, trusted));
     let decision = match route(&view, listener, &head) {
-        Ok(found) => match check_tls(&view, listener, client, found.site, &head) {
-            None => act(cx, client, view, found, &head, facts),
-            Some(reply) => Decision::Answer(reply),
-        },
-        Err(cause) => Decision::Answer(no_route(&view, listener, client, &head, cause, facts)),
+        Ok(found) => {
+            let access = &view.snapshot.config.routes[found.route.index()].access;
+            match check_tls(&view, listener, client, found.site, &head) {
+                Some(reply @ Reply::Error(_)) => Decision::Answer(reply),
+                _ if !lets_in(access, facts) => {
+                    facts.place = Place::Route(view, found);
+                    denied(cx)
+                }
+                Some(reply) => Decision::Answer(reply),
+                None => act(cx, client, view, found, &head, facts),
+            }
+        }
+        Err(cause) => no_route(cx, &view, listener, client, &head, cause, facts),
     };
     client.inbox.consume(head_len, &cx.handle);
     decision
+}
+
+/// A request that gets a page of ours.
+fn refuse(error: Error) -> Decision {
+    Decision::Answer(Reply::Error(error))
+}
+
+/// Whether the client of a request may come.
+fn lets_in(access: &Access, facts: &Facts) -> bool {
+    facts.client.is_some_and(|client| access.lets_in(client))
+}
+
+fn denied(cx: &Context) -> Decision {
+    cx.stats.denied.add(1);
+    refuse(Error::downstream(Stage::Route, Cause::Denied))
 }
 
 /// A request whose head cannot be read: where it ends is not known, so the connection ends with the answer.
@@ -220,23 +246,28 @@ fn route(view: &View, listener: ListenerId, head: &RequestHead<'_, '_>) -> Resul
 
 /// What a request without a route is answered. Who may not ask for a site is not told either what is not in it.
 fn no_route(
+    cx: &Context,
     view: &Rc<View>,
     listener: ListenerId,
     client: &Client,
     head: &RequestHead<'_, '_>,
     cause: Cause,
     facts: &mut Facts,
-) -> Reply {
+) -> Decision {
     let mut host_scratch: host::HostScratch = [0; host::HOST_BYTES_MAX];
     let host = host::normalize(head.host.map_or("", |authority| authority.host), &mut host_scratch);
     if let Some(site) = view.snapshot.table.site(listener, host) {
         match check_tls(view, listener, client, site, head) {
-            Some(reply) if client.shaken.is_some() => return reply,
+            Some(reply) if client.shaken.is_some() => return Decision::Answer(reply),
+            _ if !lets_in(&view.snapshot.config.sites[site.index()].access, facts) => {
+                facts.place = Place::Site(view.clone(), site);
+                return denied(cx);
+            }
             Some(_) => {}
             None => facts.place = Place::Site(view.clone(), site),
         }
     }
-    Reply::Error(Error::downstream(Stage::Route, cause))
+    refuse(Error::downstream(Stage::Route, cause))
 }
 
 /// Whether a request for `site` may come on this connection; if not, what it is answered.
@@ -298,9 +329,16 @@ fn act(
     facts: &mut Facts,
 ) -> Decision {
     facts.place = Place::Route(view.clone(), found);
-    let route = &view.snapshot.config.routes[found.route.index()];
+    let config = &view.snapshot.config;
+    let route = &config.routes[found.route.index()];
+    if let (Some(rate), Some(who)) = (&route.rate, facts.client)
+        && let Err(TooFast { retry_after_s }) = cx.rates.take(rate, who, cx.handle.now().as_nanos() / 1_000)
+    {
+        cx.stats.over_rate.add(1);
+        return refuse(Error::downstream(Stage::Route, Cause::TooFast(retry_after_s)));
+    }
     if matches!((head.body, route.max_body), (RequestBody::Length(length), Some(max)) if length > max) {
-        return Decision::Answer(Reply::Error(Error::downstream(Stage::Request, Cause::BodyTooLarge)));
+        return refuse(Error::downstream(Stage::Request, Cause::BodyTooLarge));
     }
     let pool = match &route.action {
         Action::Proxy(pool) => *pool,
@@ -309,6 +347,10 @@ fn act(
             let reply = Reply::Redirect(redirect.clone(), target);
             return Decision::Answer(reply);
         }
+    };
+    let in_flight = match count_in(cx, config, facts) {
+        Ok(in_flight) => in_flight,
+        Err(error) => return refuse(error),
     };
     let out = rewrite(cx, client, &view, route, head, facts);
     let key = hash_key(&view.snapshot.config.pools[pool.index()].balance, &head.fields, facts);
@@ -325,9 +367,26 @@ fn act(
         has_body: facts.has_body,
         stays: facts.stays,
         secure: client.shaken.is_some(),
+        _in_flight: in_flight,
         view,
     };
     Decision::Forward(cx.handle.recycle(plan))
+}
+
+/// Counts a request that is to be forwarded.
+fn count_in(cx: &Context, config: &Config, facts: &Facts) -> Result<InFlight, Error> {
+    let at_most = |max: usize| max.try_into().unwrap_or(u32::MAX);
+    let (max, max_of_client) = (at_most(config.limits.requests), at_most(config.limits.requests_per_client));
+    // A trusted proxy that names nobody speaks for many.
+    let is_proxy = |who: &IpAddr| config.trusted_proxies.iter().any(|set| set.contains(*who));
+    let client = || facts.client.filter(|who| !is_proxy(who));
+    cx.in_flight.enter(max, max_of_client, client).map_err(|over| {
+        cx.stats.over_requests.add(1);
+        match over {
+            Over::All => Error::internal(Stage::Route, Cause::Busy),
+            Over::Client => Error::downstream(Stage::Route, Cause::ClientBusy),
+        }
+    })
 }
 
 /// The head for the server.

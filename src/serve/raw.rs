@@ -10,7 +10,7 @@ use super::record::Meter;
 use super::tunnel::Joined;
 use crate::balance::address_hash;
 use crate::limit::{ACTIVE, Gate};
-use crate::model::{Action, PoolId, ProxyVersion, SiteId, Stream};
+use crate::model::{Access, Action, PoolId, ProxyVersion, SiteId, Stream};
 use crate::proto::error::{Cause, Error, Stage};
 use crate::upstream::{Obtain, Tried};
 use crate::wire::Inbox;
@@ -31,6 +31,7 @@ pub(super) struct Raw {
     server_name: Option<Box<str>>,
     /// The connections of the stream, and how many there may be.
     gate: Option<(Arc<Gate>, u32)>,
+    access: Access,
 }
 
 impl Raw {
@@ -43,14 +44,16 @@ impl Raw {
             Action::Redirect(_) => None,
         });
         let idle = config.timeouts.tunnel_idle;
-        Raw { pool, idle, name: site.name.clone(), kind: "TLS", server_name, gate: None, view }
+        let (name, access) = (site.name.clone(), site.access.clone());
+        Raw { pool, idle, name, kind: "TLS", server_name, gate: None, access, view }
     }
 
     /// To the servers of a stream.
     pub(super) fn stream(view: Rc<View>, stream: &Stream, gate: Arc<Gate>) -> Raw {
         let gate = Some((gate, stream.max_connections.unwrap_or(u32::MAX)));
         let (pool, name) = (Some(stream.pool), stream.name.clone());
-        Raw { view, pool, idle: stream.idle, name, kind: "TCP", server_name: None, gate }
+        let access = stream.access.clone();
+        Raw { view, pool, idle: stream.idle, name, kind: "TCP", server_name: None, gate, access }
     }
 
     /// Makes the connection to the server that it goes on to; what is left to do then is a tunnel. `None` where there is
@@ -60,6 +63,12 @@ impl Raw {
         let host = self.server_name.as_deref().unwrap_or_default();
         meter.facts = Facts::named(self.kind, host, &self.name);
         meter.facts.place = Place::Named(self.name.clone(), String::new());
+        if !self.access.lets_in(client.address) {
+            cx.stats.denied.add(1);
+            meter.error = Some(Error::downstream(Stage::Connect, Cause::Denied));
+            Meter::finish(meter);
+            return None;
+        }
         let inside = self.gate.as_ref().map(|(gate, max)| gate.enter(*max));
         let Some(id) = self.pool.filter(|_| !matches!(inside, Some(None))) else {
             meter.error = Some(Error::internal(Stage::Connect, Cause::Overloaded));

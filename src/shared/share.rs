@@ -1,7 +1,7 @@
 //! What one core shares with the other cores and with the control plane.
 
 use super::{CoreStats, Events, Memory};
-use crate::limit::{Clients, Gate};
+use crate::limit::{Clients, Gate, Rates, Requests};
 use std::sync::Arc;
 
 /// A core's part in what belongs to the whole process.
@@ -17,6 +17,12 @@ pub struct Share {
     pub connections: Arc<Gate>,
     /// What is taken of the ceiling on memory, all cores together.
     pub memory: Arc<Memory>,
+    /// Requests in flight, all cores together.
+    pub requests: Arc<Requests>,
+    /// How often clients have come, where that is limited.
+    pub rates: Arc<Rates>,
+    /// Descriptors that this core may have for connections of clients and for what those need.
+    pub descriptors: u64,
     /// What it tells the control plane.
     pub events: Events,
 }

@@ -40,6 +40,16 @@ pub struct CoreStats {
     pub upstream_idle: Counter,
     /// Connections that could not be accepted.
     pub accept_errors: Counter,
+    /// Connections of clients that were idle and ended for others to come.
+    pub idle_ended: Counter,
+    /// Connections to servers that waited in a pool and were closed for their descriptors.
+    pub upstream_ended: Counter,
+    /// Requests and connections of clients that may not come there.
+    pub denied: Counter,
+    /// Requests that came more often than their client may.
+    pub over_rate: Counter,
+    /// Requests that would have been too many in flight, of all clients or of theirs.
+    pub over_requests: Counter,
     /// Tasks that a bug ended; each cost one connection.
     pub panics: Counter,
     /// Lines of the access log that nobody took in time.

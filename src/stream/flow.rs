@@ -149,9 +149,10 @@ impl Flow {
         self.error.set(error);
     }
 
-    /// Whether its server is one of those that the stream has now.
-    pub(super) fn has_server(&self, plan: &Plan<'_>, stream: &Stream) -> bool {
-        plan.views[stream.pool.index()].has(self.attempt.borrow().server())
+    /// Whether the stream has its server and lets its client in, as it is now.
+    pub(super) fn is_wanted(&self, plan: &Plan<'_>, stream: &Stream) -> bool {
+        let has_server = plan.views[stream.pool.index()].has(self.attempt.borrow().server());
+        has_server && stream.access.lets_in(self.client.ip())
     }
 
     pub(super) fn slot(&self) -> Slot {
@@ -242,8 +243,8 @@ pub(super) struct Place {
     _memory: shared::Place,
 }
 
-/// Flows leave one in this many connections of the process to those who connect: whoever forges addresses has as many
-/// flows as there may be.
+/// Flows leave one in this many connections of the process to those who connect, and half of the core's descriptors:
+/// whoever forges addresses has as many flows as there may be.
 const PART_LEFT: u32 = 8;
 
 /// Why there is no place for a flow.
@@ -265,6 +266,9 @@ impl Place {
         if !config.trusted_proxies.iter().any(|set| set.contains(client)) {
             let max = config.limits.connections_per_client.try_into().unwrap_or(u32::MAX);
             place.ticket = Some(base.share.clients.enter(client, max).map_err(|_| NoPlace::ClientFull)?);
+        }
+        if base.share.stats.flows.value() >= base.share.descriptors / 2 {
+            return Err(NoPlace::Full);
         }
         let max: u32 = config.limits.connections.try_into().unwrap_or(u32::MAX);
         place.is_connection = base.share.connections.try_enter(max - max / PART_LEFT);

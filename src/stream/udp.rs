@@ -102,7 +102,8 @@ impl Listener {
         if self.is_draining.get() && self.table.borrow().len() == 0 { Poll::Ready(Next::Stop) } else { Poll::Pending }
     }
 
-    /// Looks at what is in force; false when the snapshot has the listener no more. Flows whose server is gone end.
+    /// Looks at what is in force; false when the snapshot has the listener no more. Flows whose server is
+    /// gone, or whose client may not come any more, end.
     fn is_wanted(&self) -> bool {
         let mut is_wanted = false;
         let mut over = Vec::new();
@@ -112,7 +113,7 @@ impl Listener {
             self.is_draining.set(plan.is_draining);
             self.idle.set(if plan.is_draining { stream.udp_idle.min(DRAIN_IDLE) } else { stream.udp_idle });
             if self.generation.replace(plan.snapshot.generation) != plan.snapshot.generation {
-                over = self.table.borrow_mut().take_all(|flow| !flow.has_server(plan, stream));
+                over = self.table.borrow_mut().take_all(|flow| !flow.is_wanted(plan, stream));
             }
         });
         is_wanted
@@ -182,6 +183,10 @@ impl Listener {
         }
         let stream = plan.stream(self.key)?;
         let client = key.client.ip().to_canonical();
+        if !stream.access.lets_in(client) {
+            self.base.share.stats.denied.add(1);
+            return None;
+        }
         let place = self.place(plan, stream, client)?;
         let (pool, state) = plan.snapshot.pool(stream.pool);
         let obtain = Obtain {
@@ -255,7 +260,7 @@ fn reach(obtain: &Obtain<'_>, avoid: Option<usize>) -> Option<(usize, Attempt, U
                 attempt.server().look_up_again();
                 attempt.failed(error.label(), obtain.state);
             }
-            // That is none of the server's.
+            // That is none of the server's. Nobody gives way: who forges addresses would have all of them do so.
             Err(None) => return None,
         }
     }

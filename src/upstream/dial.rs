@@ -2,6 +2,7 @@
 
 use super::idle::Connection;
 use crate::proto::error::{Cause, Error, Stage};
+use crate::room::is_shortage;
 use crate::shared::{Resolution, ServerCell};
 use crate::snapshot::Reach;
 use crate::tls::Engine;
@@ -82,6 +83,9 @@ fn failed(cause: Cause) -> Error {
 }
 
 fn cause(error: &io::Error) -> Cause {
+    if is_shortage(error) {
+        return Cause::NoDescriptor;
+    }
     match error.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Cause::Refused,
         io::ErrorKind::TimedOut => Cause::TimedOut,

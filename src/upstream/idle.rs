@@ -81,6 +81,20 @@ impl Idle {
         })
     }
 
+    /// Since when the one waits that was put here first.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.stock.borrow().first().map(|(_, since)| *since)
+    }
+
+    /// Closes that one.
+    pub(super) fn give_up_oldest(&self) {
+        self.change(|stock| {
+            if !stock.is_empty() {
+                stock.remove(0);
+            }
+        });
+    }
+
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.stock.borrow().len()

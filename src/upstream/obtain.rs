@@ -87,8 +87,10 @@ impl Obtain<'_> {
         let mut looking = None;
         loop {
             if let Some(Picked(index, attempt)) = picked.take() {
-                match self.connect(index, attempt).await {
+                match self.connect(index, attempt, !tried.wants_fresh()).await {
                     Ok(upstream) => return Ok(upstream),
+                    // It is none of the server's doing, and another one needs a descriptor as well.
+                    Err(error) if error.cause == Cause::NoDescriptor => return Err(error),
                     Err(error) => tried.failed(index, false, error),
                 }
             }
@@ -185,9 +187,24 @@ impl Obtain<'_> {
         }
     }
 
-    async fn connect(&self, index: usize, mut attempt: Attempt) -> Result<Upstream, Error> {
+    /// A new connection. Where there is no descriptor for it, it waits for one, or for a kept connection if that `may_do`.
+    async fn connect(&self, index: usize, mut attempt: Attempt, kept_may_do: bool) -> Result<Upstream, Error> {
         let began = self.handle.now();
-        match dial(&attempt.server, &self.state.reach[index], self.connect_timeout, self.handle).await {
+        let mut dialled = dial(&attempt.server, &self.state.reach[index], self.connect_timeout, self.handle).await;
+        while matches!(dialled, Err(Error { cause: Cause::NoDescriptor, .. })) {
+            let left = (began + self.connect_timeout).since(self.handle.now());
+            if left.is_zero() {
+                return Err(Error::internal(Stage::Connect, Cause::NoDescriptor));
+            }
+            let has_given = self.pools.give_up();
+            Box::pin(self.pools.room().descriptor(has_given)).await;
+            let kept = if kept_may_do { attempt.server().idle().take() } else { None };
+            if let Some(connection) = kept {
+                return Ok(Upstream { index, connection, attempt, reused: true, connect_time: None });
+            }
+            dialled = dial(&attempt.server, &self.state.reach[index], left, self.handle).await;
+        }
+        match dialled {
             Ok(connection) => {
                 // Others need not wait until this request is answered.
                 if attempt.is_early {

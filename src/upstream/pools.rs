@@ -2,6 +2,7 @@
 
 use super::idle::{Connection, Idle};
 use crate::balance::Picker;
+use crate::room::Room;
 use crate::shared::{CoreStats, Memory, ServerCell};
 use crate::snapshot::Snapshot;
 use ringferry_runtime::Handle;
@@ -58,6 +59,7 @@ pub struct Pools {
     handle: Handle,
     stats: Arc<CoreStats>,
     memory: Arc<Memory>,
+    room: Room,
     known: RefCell<Vec<Weak<Slot>>>,
     /// The waker of the janitor's task.
     janitor: RefCell<Option<Waker>>,
@@ -70,6 +72,7 @@ impl Pools {
     pub fn new(handle: &Handle, stats: Arc<CoreStats>, memory: Arc<Memory>) -> Pools {
         Pools {
             handle: handle.clone(),
+            room: Room::new(handle, stats.clone()),
             stats,
             memory,
             known: RefCell::default(),
@@ -103,6 +106,27 @@ impl Pools {
         }))
     }
 
+    /// What this core can give up besides kept connections, and who waits for that.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// There was no descriptor left: gives up what is needed least. A kept connection to a server goes first, the one that
+    /// has waited for the longest, since it can be made anew without anybody noticing; then an idle client. False where
+    /// there is neither.
+    pub fn give_up(&self) -> bool {
+        self.give_up_kept() || self.room.end_oldest()
+    }
+
+    fn give_up_kept(&self) -> bool {
+        let slots: Vec<_> = self.known.borrow().iter().filter_map(Weak::upgrade).collect();
+        let oldest = slots.iter().filter_map(|slot| Some((slot.idle.oldest()?, slot))).min_by_key(|(since, _)| *since);
+        let Some((_, slot)) = oldest else { return false };
+        slot.idle.give_up_oldest();
+        self.stats.upstream_ended.add(1);
+        true
+    }
+
     /// Keeps a connection for later.
     pub(super) fn keep(&self, server: &Server, connection: Box<Connection>) {
         let janitor = self.janitor.borrow();
@@ -113,6 +137,7 @@ impl Pools {
             // It has a new deadline to wait for.
             janitor.wake_by_ref();
         }
+        self.room.changed();
     }
 
     /// Closes kept connections when the server has closed them or their time is over. A task of its own, for ever.

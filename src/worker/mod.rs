@@ -12,7 +12,7 @@ use crate::shared::{Command, Event, Share};
 use crate::snapshot::{Bound, Snapshot};
 use ringferry_runtime::mailbox::Mailbox;
 use ringferry_runtime::time::Sleep;
-use ringferry_runtime::{Core, Either, KernelError, Settings, race};
+use ringferry_runtime::{Core, Either, KernelChoice, KernelError, Settings, race};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -21,6 +21,8 @@ use std::sync::mpsc::SyncSender;
 pub struct Worker {
     /// Its part in what belongs to the process.
     pub share: Share,
+    /// What does its I/O.
+    pub kernel: KernelChoice,
     /// Where its log lines go.
     pub log: LogSink,
     /// The configuration to start with.
@@ -34,13 +36,14 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Works until told to stop. `started` is told whether the ring could be made.
+    /// Works until told to stop. `started` is told whether the core could be made.
     pub fn run(self, started: &SyncSender<Result<(), KernelError>>) {
-        let core = match Core::new(&settings(self.share.memory.budget())) {
+        let settings = Settings { kernel: self.kernel, ..settings(self.share.memory.budget()) };
+        let core = match Core::new(&settings) {
             Ok(core) => core,
             Err(error) => return drop(started.send(Err(error))),
         };
-        let Worker { share, log, snapshot, commands, handed, peers } = self;
+        let Worker { share, log, snapshot, commands, handed, peers, .. } = self;
         let cx = Rc::new(Context::new(core.handle(), share, log, snapshot));
         let _ = started.send(Ok(()));
         core.run(work(cx, commands, handed, peers.into()));

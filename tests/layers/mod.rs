@@ -18,7 +18,7 @@ const ROWS: &[&[&str]] = &[
     // It holds the cells of `shared` by the ids of its configuration.
     &["snapshot"],
     &["wire"],
-    &["detect", "relay"],
+    &["detect", "relay", "room"],
     &["upstream"],
     &["serve", "stream"],
     &["listen"],
@@ -33,7 +33,7 @@ const ROWS: &[&[&str]] = &[
 ];
 
 /// The planes share what lies below them; neither names the other.
-const DATA_PLANE: &[&str] = &["wire", "detect", "relay", "upstream", "serve", "stream", "listen", "worker"];
+const DATA_PLANE: &[&str] = &["wire", "detect", "relay", "room", "upstream", "serve", "stream", "listen", "worker"];
 const CONTROL_PLANE: &str = "control";
 
 /// What the modules below the planes do without: they neither do I/O nor look at a clock.

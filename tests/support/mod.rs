@@ -9,6 +9,7 @@ mod lines;
 mod origin;
 mod proxy;
 mod refuse;
+mod seccomp;
 mod self_test;
 mod tls;
 mod wire;
@@ -19,6 +20,7 @@ pub(crate) use lines::Lines;
 pub(crate) use origin::{Exchange, Origin, answer, chunked, ok};
 pub(crate) use proxy::{Proxy, default_site, run_to_end, run_to_end_in, site, site_of_routes};
 pub(crate) use refuse::{BlackHole, refusing_port};
+pub(crate) use seccomp::{SystemCall, under_seccomp};
 pub(crate) use tls::{TlsClient, TlsStream, VERSIONS, alert, tcp, tls_site};
 pub(crate) use wire::{Framing, Message, Stream, Wire};
 

@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ringferry");
 
+/// Every proxy of the tests that is told none runs on the kernel that this variable names, if it is set:
+/// `RINGFERRY_TEST_KERNEL=epoll`.
+const KERNEL: &str = "RINGFERRY_TEST_KERNEL";
+
 /// A running proxy; it is killed when the value is dropped. Its log is printed if the test fails.
 pub(crate) struct Proxy {
     child: Child,
@@ -82,10 +86,27 @@ impl Proxy {
     /// The same with these variables in its environment.
     #[track_caller]
     pub(crate) fn of_verb_in(config: &str, args: &[&str], environment: &[(&str, &str)]) -> Proxy {
+        let mut command = Command::new(PROGRAM);
+        command.args(args);
+        Proxy::of_command(config, command, environment, args.contains(&"--kernel"))
+    }
+
+    /// On one core, in a process that may have so many descriptors.
+    #[track_caller]
+    pub(crate) fn start_with_descriptors(config: &str, descriptors: usize) -> Proxy {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {descriptors} && exec \"$0\" \"$@\""), PROGRAM]);
+        command.args(["run", "-c", "ringferry.toml", "--admin", "admin.sock", "--cores", "1"]);
+        Proxy::of_command(config, command, &[], false)
+    }
+
+    #[track_caller]
+    fn of_command(config: &str, mut command: Command, environment: &[(&str, &str)], is_told: bool) -> Proxy {
         let dir = TempDir::new();
         std::fs::write(dir.path().join("ringferry.toml"), complete(config)).unwrap();
-        let mut child = Command::new(PROGRAM)
-            .args(args)
+        let kernel = std::env::var(KERNEL).ok().filter(|_| !is_told && !config.contains("kernel = \""));
+        let mut child = command
+            .args(kernel.iter().flat_map(|kernel| ["--kernel", kernel]))
             .current_dir(dir.path())
             .env("NO_COLOR", "1")
             // What it leaves behind when it is killed goes with the directory, and so does what is kept on purpose.
@@ -150,6 +171,11 @@ impl Proxy {
     #[track_caller]
     pub(crate) fn log_line(&self, wanted: impl Fn(&str) -> bool) -> String {
         self.lines.find(0, wanted).expect("the line that is waited for is in the log")
+    }
+
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
     pub(crate) fn log(&self) -> &Lines {

@@ -79,10 +79,20 @@ impl Gather {
     /// The header for the kernel. It points into this box and into the chunks' memory; both stay where they are until
     /// the box is dropped, since neither is reachable for change while the kernel table owns it.
     pub(crate) fn header(&mut self) -> *const libc::msghdr {
+        self.header_after(0)
+    }
+
+    /// The same without the first `sent` bytes.
+    pub(crate) fn header_after(&mut self, mut sent: usize) -> *const libc::msghdr {
         let mut count = 0;
-        for chunk in self.chunks.iter().flatten().filter(|chunk| !chunk.is_empty()) {
-            self.iov[count] = libc::iovec { iov_base: chunk.as_ptr() as *mut _, iov_len: chunk.len() };
-            count += 1;
+        for chunk in self.chunks.iter().flatten() {
+            let skipped = sent.min(chunk.len());
+            sent -= skipped;
+            let rest = &chunk[skipped..];
+            if !rest.is_empty() {
+                self.iov[count] = libc::iovec { iov_base: rest.as_ptr() as *mut _, iov_len: rest.len() };
+                count += 1;
+            }
         }
         self.message.msg_iov = self.iov.as_mut_ptr();
         self.message.msg_iovlen = count as _;
@@ -97,6 +107,11 @@ impl Gather {
             count -= here;
         }
         assert_eq!(count, 0);
+    }
+
+    /// Bytes in all.
+    pub(crate) fn len(&self) -> usize {
+        self.chunks.iter().flatten().map(|chunk| chunk.len()).sum()
     }
 
     pub(crate) fn into_chunks(self) -> [Option<Chunk>; GATHER_MAX] {

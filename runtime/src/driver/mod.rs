@@ -11,7 +11,7 @@ pub(crate) use slots::{After, Done, Kind, Slots};
 pub struct Stats {
     /// Turns of the run loop.
     pub turns: u64,
-    /// System calls that entered the ring.
+    /// System calls that entered the ring, or asked for events.
     pub enters: u64,
     /// Other cores woken through the ring.
     pub messages: u64,

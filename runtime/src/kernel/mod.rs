@@ -5,6 +5,7 @@
 //! is what makes a dropped future harmless.
 #![allow(unsafe_code)]
 
+mod epoll;
 mod uring;
 
 pub use crate::sys::message::LocalAddress;
@@ -113,9 +114,41 @@ pub(crate) struct KernelSettings {
     pub(crate) datagram: GroupSettings,
 }
 
-/// The kernels. One for now; a readiness loop and a simulation have their place here.
+/// The kernels. A simulation has its place here.
 pub(crate) enum Kernel {
     Uring(Box<uring::Uring>),
+    Epoll(Box<epoll::Epoll>),
+}
+
+/// Which kernel a core is to have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KernelChoice {
+    /// io_uring; where it is refused or missing, epoll.
+    #[default]
+    Auto,
+    /// io_uring, or none.
+    Uring,
+    /// epoll, whatever else there is.
+    Epoll,
+}
+
+/// Which kernel a core has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KernelKind {
+    /// One io_uring.
+    Uring,
+    /// Readiness by epoll, and a call for each operation.
+    Epoll,
+}
+
+impl KernelKind {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            KernelKind::Uring => "io_uring",
+            KernelKind::Epoll => "epoll",
+        }
+    }
 }
 
 /// What the kernel in force does.
@@ -123,13 +156,35 @@ macro_rules! each {
     ($self:expr, $kernel:ident => $does:expr) => {
         match $self {
             Kernel::Uring($kernel) => $does,
+            Kernel::Epoll($kernel) => $does,
         }
     };
 }
 
 impl Kernel {
-    pub(crate) fn uring(settings: &KernelSettings, remote: Arc<Remote>) -> Result<Kernel, KernelError> {
-        Ok(Kernel::Uring(Box::new(uring::Uring::new(settings, remote)?)))
+    /// A kernel of the chosen kind, and why it is no ring, where one was wanted.
+    pub(crate) fn new(
+        choice: KernelChoice,
+        settings: &KernelSettings,
+        remote: Arc<Remote>,
+    ) -> Result<(Kernel, Option<KernelError>), KernelError> {
+        let refused = match choice {
+            KernelChoice::Epoll => None,
+            KernelChoice::Auto | KernelChoice::Uring => match uring::Uring::new(settings, remote.clone()) {
+                Ok(uring) => return Ok((Kernel::Uring(Box::new(uring)), None)),
+                Err(error) if choice == KernelChoice::Uring => return Err(error),
+                Err(error) => Some(error),
+            },
+        };
+        let epoll = epoll::Epoll::new(settings, remote)?;
+        Ok((Kernel::Epoll(Box::new(epoll)), refused))
+    }
+
+    pub(crate) fn kind(&self) -> KernelKind {
+        match self {
+            Kernel::Uring(_) => KernelKind::Uring,
+            Kernel::Epoll(_) => KernelKind::Epoll,
+        }
     }
 
     /// Queues an operation; the next [`Kernel::wait`] at the latest hands it over. `token.index` must not be in use.
@@ -182,6 +237,7 @@ impl Kernel {
     pub(crate) fn refuse(&mut self, op: Op) -> Held {
         match self {
             Kernel::Uring(_) => uring::held(op),
+            Kernel::Epoll(_) => epoll::held(op),
         }
     }
 
@@ -242,6 +298,7 @@ impl Kernel {
 
     /// The core gives up a descriptor that it alone has.
     pub(crate) fn release(&mut self, fd: RawDescriptor) -> Socket {
+        self.forget(fd);
         Socket::own(fd)
     }
 
@@ -319,6 +376,9 @@ impl Kernel {
         send: &RecordKey<'_>,
         receive: &RecordKey<'_>,
     ) -> io::Result<()> {
+        if let Kernel::Epoll(epoll) = self {
+            epoll.has_records(fd);
+        }
         ktls::set_keys(fd, send, receive)
     }
 
@@ -331,7 +391,15 @@ impl Kernel {
     }
 
     pub(crate) fn close(&mut self, fd: RawDescriptor) {
+        self.forget(fd);
         drop(Socket::own(fd));
+    }
+
+    /// What is kept about a descriptor between its operations ends with it.
+    fn forget(&mut self, fd: RawDescriptor) {
+        if let Kernel::Epoll(epoll) = self {
+            epoll.forget(fd);
+        }
     }
 
     pub(crate) fn now(&self) -> Instant {

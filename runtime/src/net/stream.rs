@@ -172,12 +172,16 @@ impl Stream {
 mod tests {
     use super::*;
     use crate::net::Listener;
-    use crate::{Core, Group, Settings, bind_tcp, join};
+    use crate::{Core, Group, KernelChoice, Settings, bind_tcp, join};
 
     /// The kernel refuses sends there that wait for all, so they go piece by piece.
     #[test]
     fn what_is_sent_where_there_are_records_arrives_whole() {
-        let core = Core::new(&Settings::default()).unwrap();
+        [KernelChoice::Uring, KernelChoice::Epoll].into_iter().for_each(send_where_there_are_records);
+    }
+
+    fn send_where_there_are_records(kernel: KernelChoice) {
+        let core = Core::new(&Settings { kernel, ..Settings::default() }).unwrap();
         let handle = core.handle();
         core.run(async move {
             let (address, sockets) = bind_tcp("127.0.0.1:0".parse().unwrap(), false, 1).unwrap();

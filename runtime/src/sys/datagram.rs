@@ -5,7 +5,7 @@
 //! 5.8 µs (x86-64, Linux 6.18, 2026-11-24). And it tells at once what has become of the datagram, and needs the bytes
 //! no longer than that.
 
-use super::message::{Control, LocalAddress};
+use super::message::{self, Control, LocalAddress};
 use super::segments::Segments;
 use super::socket::with;
 use socket2::{Domain, MsgHdr, Protocol, SockAddr, Socket, Type};
@@ -56,6 +56,31 @@ pub(crate) fn stop_receiving(fd: RawFd) -> io::Result<()> {
         // Connected to itself, it takes datagrams from itself alone.
         socket.connect(&SockAddr::from(own))
     })
+}
+
+/// Receives a datagram that is there, with what is told about it, as the ring does it: see [`message::received`].
+pub(crate) fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let too_small = || io::Error::from_raw_os_error(libc::EFAULT);
+    let (head, bytes) = buffer.split_first_chunk_mut::<{ message::BYTES_AT }>().ok_or_else(too_small)?;
+    let (name, control) = message::rooms(head);
+    let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    // SAFETY: msghdr is plain data for which all zeroes is the empty message.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_name = name.as_mut_ptr().cast();
+    header.msg_namelen = name.len() as _;
+    header.msg_control = control.as_mut_ptr().cast();
+    header.msg_controllen = control.len() as _;
+    header.msg_iov = &mut part;
+    header.msg_iovlen = 1;
+    // SAFETY: name, control messages and bytes are parts of `buffer`, apart from each other, with their lengths; they
+    // and `part` outlive the call.
+    let len = unsafe { libc::recvmsg(fd, &mut header, libc::MSG_DONTWAIT) };
+    let Ok(len) = usize::try_from(len) else { return Err(io::Error::last_os_error()) };
+    message::write_numbers(
+        head,
+        [header.msg_namelen, header.msg_controllen as u32, len as u32, header.msg_flags as u32],
+    );
+    Ok(message::BYTES_AT + len)
 }
 
 /// Sends datagrams without waiting, to the peer of a connected socket or to `to`; returns how many went, or the error if

@@ -51,6 +51,12 @@ const HEAD_BYTES: usize = size_of::<usize>() + 8;
 
 const _: () = assert!(NAME_BYTES >= size_of::<libc::sockaddr_in6>());
 
+/// Where in its buffer a receive leaves what: four numbers (struct io_uring_recvmsg_out), the name, control messages,
+/// and at last the bytes.
+const NAME_AT: usize = 16;
+const CONTROL_AT: usize = NAME_AT + NAME_BYTES;
+pub(super) const BYTES_AT: usize = CONTROL_AT + CONTROL_BYTES;
+
 /// Bytes of a control message with `len` bytes of data.
 const fn space(len: usize) -> usize {
     HEAD_BYTES + len.next_multiple_of(size_of::<usize>())
@@ -59,6 +65,19 @@ const fn space(len: usize) -> usize {
 /// For receives of many datagrams; see [`received`]. Lives as long as the program.
 pub(crate) fn template() -> *const libc::msghdr {
     &raw const TEMPLATE.0
+}
+
+/// The room for names and for control messages in what comes before the bytes, for a receive that is no ring operation.
+pub(super) fn rooms(head: &mut [u8; BYTES_AT]) -> (&mut [u8], &mut [u8]) {
+    head[NAME_AT..].split_at_mut(NAME_BYTES)
+}
+
+/// The numbers at the front: how many bytes there are of name, control messages and datagram, and the flags of
+/// recvmsg(2).
+pub(super) fn write_numbers(head: &mut [u8; BYTES_AT], numbers: [u32; 4]) {
+    for (place, number) in head.chunks_exact_mut(size_of::<u32>()).zip(numbers) {
+        place.copy_from_slice(&number.to_ne_bytes());
+    }
 }
 
 /// Reads what a receive left in `buffer`; `None` where it is not what the kernel writes.

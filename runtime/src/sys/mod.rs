@@ -1,8 +1,10 @@
 //! Every system call of the runtime that is not a ring operation. Thin: arguments in, `io::Result` out.
 #![allow(unsafe_code)]
 
+pub(crate) mod attempt;
 pub(crate) mod clock;
 pub(crate) mod datagram;
+pub(crate) mod epoll;
 pub(crate) mod event;
 pub(crate) mod hold;
 pub(crate) mod ktls;

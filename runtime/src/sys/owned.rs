@@ -15,6 +15,7 @@ impl Socket {
     }
 
     /// What operations name it by, as long as it lives.
+    #[allow(dead_code, reason = "tests of kernels hold sockets so; operations hold descriptors")]
     pub(crate) fn raw(&self) -> RawFd {
         self.0.as_raw_fd()
     }

@@ -11,12 +11,14 @@ pub(crate) struct Made {
     pub(crate) no_iowait: bool,
 }
 
-/// Why no ring could be made. Three different stories for the user.
+/// Why no ring could be made, which are different stories for the user; or no core at all.
 #[derive(Debug)]
 pub enum KernelError {
-    /// The kernel has io_uring, but this process may not use it (container seccomp profile, `kernel.io_uring_disabled`).
+    /// The machine has io_uring switched off, for all or for this process (sysctl `kernel.io_uring_disabled`, 6.6).
+    Disabled(io::Error),
+    /// The kernel has io_uring, but this process may not use it: a seccomp profile, as containers have one.
     Refused(io::Error),
-    /// The kernel has no io_uring.
+    /// The kernel has no io_uring, or a seccomp profile says so.
     Missing(io::Error),
     /// The kernel's io_uring is older than 6.1.
     TooOld(&'static str),
@@ -27,15 +29,26 @@ pub enum KernelError {
 impl fmt::Display for KernelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            KernelError::Disabled(why) => {
+                write!(f, "io_uring is switched off on this machine ({why}): set sysctl kernel.io_uring_disabled=0")
+            }
             KernelError::Refused(why) => write!(
                 f,
-                "io_uring is refused to this process ({why}): allow io_uring_setup in the container's seccomp profile, or set sysctl kernel.io_uring_disabled=0"
+                "io_uring is refused to this process ({why}): allow io_uring_setup, io_uring_enter and \
+                 io_uring_register in the container's seccomp profile (docker: --security-opt seccomp=FILE)"
             ),
-            KernelError::Missing(why) => write!(f, "this kernel has no io_uring ({why}): Linux 6.1 or later is needed"),
+            KernelError::Missing(why) => write!(
+                f,
+                "this kernel has no io_uring, or a seccomp profile hides it ({why}): Linux 6.1 or later is needed"
+            ),
             KernelError::TooOld(what) => {
                 write!(f, "this kernel's io_uring has no {what}: Linux 6.1 or later is needed")
             }
-            KernelError::Resources(why) => write!(f, "could not make an io_uring: {why}"),
+            KernelError::Resources(why) => write!(
+                f,
+                "a core cannot be made ({why}): it needs memory and descriptors; raise `ulimit -n`, and `ulimit -l` \
+                 on old kernels"
+            ),
         }
     }
 }
@@ -45,19 +58,13 @@ impl std::error::Error for KernelError {}
 /// Makes a ring with `entries` submission entries and eight times as many completion entries: multishot operations
 /// complete many times for one submission.
 pub(crate) fn make(entries: u32) -> Result<Made, KernelError> {
-    // From all that pays to nothing but what has to be. SINGLE_ISSUER and DEFER_TASKRUN came with 6.0 and 6.1,
-    // COOP_TASKRUN with 5.19, SUBMIT_ALL with 5.18.
+    // SINGLE_ISSUER came with 6.0, like the receives and accepts that complete many times: a kernel that refuses it
+    // would make a ring, and then refuse those. DEFER_TASKRUN came with 6.1.
     let mut last = None;
-    for level in 0..4 {
+    for defer in [true, false] {
         let mut builder = IoUring::builder();
-        builder.setup_clamp().setup_cqsize(entries * 8);
-        if level < 3 {
-            builder.setup_submit_all();
-        }
-        if level < 2 {
-            builder.setup_coop_taskrun().setup_single_issuer();
-        }
-        if level < 1 {
+        builder.setup_clamp().setup_cqsize(entries * 8).setup_submit_all().setup_coop_taskrun().setup_single_issuer();
+        if defer {
             builder.setup_defer_taskrun();
         }
         match builder.build(entries) {
@@ -78,9 +85,15 @@ pub(crate) fn make(entries: u32) -> Result<Made, KernelError> {
 
 fn classify(error: io::Error) -> KernelError {
     match error.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) if is_switched_off() => KernelError::Disabled(error),
         Some(libc::EPERM | libc::EACCES) => KernelError::Refused(error),
         Some(libc::ENOSYS) => KernelError::Missing(error),
         Some(libc::EINVAL) => KernelError::TooOld("ring of the kind we need"),
         _ => KernelError::Resources(error),
     }
+}
+
+/// Read at start only, by the thread that wanted a ring. Where it cannot be read it is not what refuses.
+fn is_switched_off() -> bool {
+    std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").is_ok_and(|value| value.trim() != "0")
 }

@@ -1,9 +1,9 @@
 //! Several cores: in one thread by turns, in several threads, and what passes between them.
 
-use super::support::{core, ends, listener, on_core, soon};
+use super::support::{KERNELS, core, ends, listener, on_core_of, soon};
 use ringferry_runtime::mailbox::{self, Mailbox, Sender};
 use ringferry_runtime::net::{Mode, Stream};
-use ringferry_runtime::{Core, Group, Handle, Socket};
+use ringferry_runtime::{Core, Group, Handle, KernelChoice, Socket};
 use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -43,7 +43,11 @@ async fn ask(handle: Handle, address: SocketAddr) {
 
 #[test]
 fn cores_that_take_turns_in_one_thread_exchange_bytes() {
-    let (mut a, mut b) = (core(), core());
+    KERNELS.into_iter().for_each(take_turns);
+}
+
+fn take_turns(kernel: KernelChoice) {
+    let (mut a, mut b) = (core(kernel), core(kernel));
     let (mut listener, address) = listener(&a.handle());
     let handle = a.handle();
     handle.clone().spawn(async move {
@@ -62,9 +66,13 @@ fn cores_that_take_turns_in_one_thread_exchange_bytes() {
 
 #[test]
 fn an_accepted_connection_is_handed_over_to_another_core() {
+    KERNELS.into_iter().for_each(hand_over);
+}
+
+fn hand_over(kernel: KernelChoice) {
     let (sender, mut mailbox) = mailbox::channel(4);
     let worker = std::thread::spawn(move || {
-        let core = core();
+        let core = core(kernel);
         let handle = core.handle();
         core.run(async move {
             while let Some(socket) = mailbox.recv().await {
@@ -73,7 +81,7 @@ fn an_accepted_connection_is_handed_over_to_another_core() {
         })
         .expect("no panic");
     });
-    on_core(|handle| async move {
+    on_core_of(kernel, |handle| async move {
         let (mut listener, address) = listener(&handle);
         let accept = handle.spawn_joinable(async move {
             for _ in 0..3 {
@@ -102,26 +110,32 @@ async fn rally(handle: Handle, to: Sender<u32>, mut from: Mailbox<u32>, first: b
 }
 
 #[test]
-fn cores_wake_each_other_through_their_rings() {
-    let ((to_a, at_a), (to_b, at_b)) = (mailbox::channel(1), mailbox::channel(1));
-    let other = std::thread::spawn(move || {
-        let core = core();
+fn cores_wake_each_other_and_through_their_rings_where_they_have_some() {
+    for kernel in KERNELS {
+        let ((to_a, at_a), (to_b, at_b)) = (mailbox::channel(1), mailbox::channel(1));
+        let other = std::thread::spawn(move || {
+            let core = core(kernel);
+            let handle = core.handle();
+            core.run(rally(handle, to_a, at_b, false)).expect("no panic")
+        });
+        let core = core(kernel);
         let handle = core.handle();
-        core.run(rally(handle, to_a, at_b, false)).expect("no panic")
-    });
-    let core = core();
-    let handle = core.handle();
-    let messages = core.run(rally(handle, to_b, at_a, true)).expect("no panic");
-    // At least the first try of each: a kernel that cannot is asked once.
-    assert!(messages + other.join().unwrap() > 0);
+        let messages = core.run(rally(handle, to_b, at_a, true)).expect("no panic");
+        // At least the first try of each: a kernel that cannot is asked once.
+        assert_eq!(messages + other.join().unwrap() > 0, kernel == KernelChoice::Uring);
+    }
 }
 
 #[test]
 fn the_last_words_of_a_core_reach_a_sleeping_one() {
+    KERNELS.into_iter().for_each(speak_and_end);
+}
+
+fn speak_and_end(kernel: KernelChoice) {
     let (ready, is_ready) = mpsc::channel();
     let (sender, mut mailbox) = mailbox::channel(4);
     let sleeper = std::thread::spawn(move || {
-        on_core(|handle| async move {
+        on_core_of(kernel, |handle| async move {
             ready.send(()).unwrap();
             assert_eq!(soon(&handle, mailbox.recv()).await, Some("last words"));
             assert_eq!(soon(&handle, mailbox.recv()).await, None);
@@ -129,7 +143,7 @@ fn the_last_words_of_a_core_reach_a_sleeping_one() {
     });
     is_ready.recv().unwrap();
     // The main future ends in the poll that sends, and its sender is dropped with the core.
-    on_core(|handle| async move {
+    on_core_of(kernel, |handle| async move {
         let second = sender.clone();
         handle.spawn(async move {
             std::future::pending::<()>().await;
@@ -142,9 +156,13 @@ fn the_last_words_of_a_core_reach_a_sleeping_one() {
 
 #[test]
 fn a_core_that_is_dropped_between_turns_ends_like_one_that_ran() {
-    on_core(|handle| async move {
+    KERNELS.into_iter().for_each(drop_between_turns);
+}
+
+fn drop_between_turns(kernel: KernelChoice) {
+    on_core_of(kernel, |handle| async move {
         let (mut listener, address) = listener(&handle);
-        let mut other = core();
+        let mut other = core(kernel);
         let there = other.handle();
         let task = other.handle();
         there.spawn(async move {

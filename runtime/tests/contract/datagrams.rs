@@ -1,8 +1,8 @@
 //! Datagrams: who sent them and where to, bursts, buffers, errors that end nothing.
 
-use super::support::{on_core, soon, turn, udp};
+use super::support::{KERNELS, on_core, soon, turn, udp};
 use ringferry_runtime::net::{Datagram, DatagramReceiver, Segments, Udp};
-use ringferry_runtime::{Either, Handle, bind_udp, is_taken_udp, race};
+use ringferry_runtime::{Core, Either, Handle, Settings, bind_udp, is_taken_udp, race};
 use std::future::ready;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
@@ -179,20 +179,22 @@ fn a_datagram_that_is_too_large_says_so() {
 
 #[test]
 fn the_largest_datagram_passes_whole_as_the_defaults_are() {
-    let core = ringferry_runtime::Core::new(&ringferry_runtime::Settings::default()).unwrap();
-    let handle = core.handle();
-    core.run(async move {
-        for (ip, largest) in [("127.0.0.1", 65_507), ("::1", 65_527)] {
-            let (socket, address) = udp(&handle, ip);
-            let client = Udp::connect(&handle, address).unwrap();
-            client.send(vec![7; largest].as_slice()).unwrap();
-            let datagram = soon(&handle, socket.receiver().recv()).await.unwrap();
-            assert_eq!((bytes(&datagram).len(), datagram.is_truncated), (largest, false));
-            let error = client.send(vec![7; largest + 1].as_slice()).unwrap_err();
-            assert_eq!(error.raw_os_error(), Some(90), "EMSGSIZE");
-        }
-    })
-    .unwrap();
+    for kernel in KERNELS {
+        let core = Core::new(&Settings { kernel, ..Settings::default() }).unwrap();
+        let handle = core.handle();
+        core.run(async move {
+            for (ip, largest) in [("127.0.0.1", 65_507), ("::1", 65_527)] {
+                let (socket, address) = udp(&handle, ip);
+                let client = Udp::connect(&handle, address).unwrap();
+                client.send(vec![7; largest].as_slice()).unwrap();
+                let datagram = soon(&handle, socket.receiver().recv()).await.unwrap();
+                assert_eq!((bytes(&datagram).len(), datagram.is_truncated), (largest, false));
+                let error = client.send(vec![7; largest + 1].as_slice()).unwrap_err();
+                assert_eq!(error.raw_os_error(), Some(90), "EMSGSIZE");
+            }
+        })
+        .unwrap_or_else(|| panic!("on {kernel:?}"));
+    }
 }
 
 #[test]

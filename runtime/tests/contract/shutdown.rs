@@ -1,9 +1,9 @@
 //! The end of a core, and of tasks that panic, with operations in flight.
 
-use super::support::{core, ends, listener, on_core, pair, turn, turns, udp, until};
+use super::support::{KERNELS, core, ends, listener, on_core, on_core_of, pair, turn, turns, udp, until};
 use ringferry_runtime::net::{Mode, Stream, Udp};
 use ringferry_runtime::time::Sleep;
-use ringferry_runtime::{Group, Handle, mailbox};
+use ringferry_runtime::{Group, Handle, KernelChoice, mailbox};
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
@@ -72,7 +72,11 @@ fn a_core_ends_with_everything_in_flight() {
 
 #[test]
 fn what_is_kept_outside_of_tasks_ends_with_the_core_too() {
-    let core = core();
+    KERNELS.into_iter().for_each(keep_outside);
+}
+
+fn keep_outside(kernel: KernelChoice) {
+    let core = core(kernel);
     let handle = core.handle();
     let (client, mut receiver) = core
         .run({
@@ -118,17 +122,19 @@ impl Drop for SpawnsAtTheEnd {
 
 #[test]
 fn a_task_spawned_while_the_core_ends_is_dropped() {
-    let dropped = Rc::new(Cell::new(0));
-    let count = dropped.clone();
-    on_core(|handle| async move {
-        let guard = SpawnsAtTheEnd(handle.clone(), count);
-        handle.spawn(async move {
-            let _guard = guard;
-            std::future::pending::<()>().await;
+    for kernel in KERNELS {
+        let dropped = Rc::new(Cell::new(0));
+        let count = dropped.clone();
+        on_core_of(kernel, |handle| async move {
+            let guard = SpawnsAtTheEnd(handle.clone(), count);
+            handle.spawn(async move {
+                let _guard = guard;
+                std::future::pending::<()>().await;
+            });
+            turn(&handle).await;
         });
-        turn(&handle).await;
-    });
-    assert!(dropped.get() > 1);
+        assert!(dropped.get() > 1, "on {kernel:?}");
+    }
 }
 
 #[test]

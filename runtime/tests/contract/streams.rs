@@ -1,6 +1,6 @@
 //! Connecting, sending, receiving, ending.
 
-use super::support::{listener, on_core, pair};
+use super::support::{listener, on_core, pair, turns};
 use ringferry_runtime::net::{Listener, Mode, Stream};
 use ringferry_runtime::time::Alarm;
 use ringferry_runtime::{Chunk, Group, bind_tcp, is_taken, join};
@@ -142,6 +142,28 @@ fn a_reset_is_noticed_by_who_does_not_receive_and_an_end_is_none() {
             assert!(alarm.guard(poll_fn(|cx| receiver.poll_broken(cx))).await.is_err());
             assert_eq!(&receiver.recv().await.unwrap().unwrap()[..], b"last");
             assert!(receiver.recv().await.unwrap().is_none());
+        }
+    });
+}
+
+#[test]
+fn what_has_happened_before_is_known_when_bytes_are_told() {
+    on_core(|handle| async move {
+        for mode in [Mode::Stream, Mode::Once(Group::Head)] {
+            let (client, server) = pair(&handle).await;
+            let mut receiver = server.receiver(Mode::Once(Group::Head));
+            for n in 0..6 {
+                // A kept connection ends, and then somebody asks for something on another one.
+                let (other, kept) = pair(&handle).await;
+                let mut probe = kept.receiver(mode);
+                probe.arm();
+                turns(&handle, 2 + n % 2).await;
+                assert!(!probe.is_ready());
+                other.shutdown(Shutdown::Write).unwrap();
+                let (sent, received) = join(client.send(b"ask".as_slice(), true), receiver.recv()).await;
+                assert_eq!((sent.0.unwrap(), &received.unwrap().unwrap()[..]), (3, &b"ask"[..]));
+                assert!(probe.is_ready(), "the end is still unknown, {mode:?}, {n}");
+            }
         }
     });
 }

@@ -2,7 +2,7 @@
 
 use ringferry_runtime::net::{Listener, Mode, Stream, Udp};
 use ringferry_runtime::time::Alarm;
-use ringferry_runtime::{Core, Group, Handle, Settings, Socket, bind_tcp, bind_udp};
+use ringferry_runtime::{Core, Group, Handle, KernelChoice, Settings, Socket, bind_tcp, bind_udp};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -10,29 +10,45 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-/// A core with tiny rings: 8 submissions, 64 completions, 8, 4 and 4 buffers, those for datagrams of 2 KiB.
-pub(crate) fn core() -> Core {
-    let settings = Settings {
+/// All that keep the contract.
+pub(crate) const KERNELS: [KernelChoice; 2] = [KernelChoice::Uring, KernelChoice::Epoll];
+
+/// How the cores of the tests are set up: 8 submissions, 64 completions, 8, 4 and 4 buffers, those for datagrams of 2
+/// KiB.
+pub(crate) fn settings(kernel: KernelChoice) -> Settings {
+    Settings {
+        kernel,
         submissions: 8,
         head_buffers: 8,
         body_buffers: 4,
         datagram_buffer_bytes: 2048,
         datagram_buffers: 4,
         ..Settings::default()
-    };
-    Core::new(&settings).expect("io_uring")
+    }
 }
 
-/// Runs a test body on a core of its own; afterwards the core must have shut down cleanly.
-pub(crate) fn on_core<F: Future<Output = ()> + 'static>(body: impl FnOnce(Handle) -> F) {
-    let core = core();
+/// A core with tiny rings.
+pub(crate) fn core(kernel: KernelChoice) -> Core {
+    Core::new(&settings(kernel)).unwrap_or_else(|error| panic!("{kernel:?}: {error}"))
+}
+
+/// Runs a test body on a core of its own, once for each kernel; afterwards the core must have shut down cleanly.
+pub(crate) fn on_core<F: Future<Output = ()> + 'static>(body: impl Fn(Handle) -> F) {
+    for kernel in KERNELS {
+        on_core_of(kernel, &body);
+    }
+}
+
+/// The same for one kernel.
+pub(crate) fn on_core_of<F: Future<Output = ()> + 'static>(kernel: KernelChoice, body: impl FnOnce(Handle) -> F) {
+    let core = core(kernel);
     let handle = core.handle();
     let future = body(handle.clone());
-    core.run(future).expect("the test body panicked");
-    assert_eq!(handle.stats().operations, 0, "operations left after shutdown");
+    core.run(future).unwrap_or_else(|| panic!("the test body panicked on {kernel:?}"));
+    assert_eq!(handle.stats().operations, 0, "operations left after shutdown, on {kernel:?}");
     let stats = handle.stats();
     let lent = (stats.head_buffers_lent, stats.body_buffers_lent, stats.datagram_buffers_lent);
-    assert_eq!(lent, (0, 0, 0), "buffers left");
+    assert_eq!(lent, (0, 0, 0), "buffers left, on {kernel:?}");
 }
 
 /// A listener on a free port of loopback, and its address.

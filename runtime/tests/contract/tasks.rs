@@ -1,7 +1,7 @@
 //! Tasks, wakers and mailboxes.
 
-use super::support::{on_core, soon, turn};
-use ringferry_runtime::mailbox;
+use super::support::{KERNELS, on_core, on_core_of, soon, turn};
+use ringferry_runtime::{KernelChoice, mailbox};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -138,11 +138,16 @@ fn wake_from_outside(stuck: bool) {
 
 #[test]
 fn each_wake_from_another_thread_ends_a_sleep() {
-    on_core(|handle| async move {
+    KERNELS.into_iter().for_each(wake_each_other);
+}
+
+/// Two cores in two threads, each asleep while the other is at it.
+fn wake_each_other(kernel: KernelChoice) {
+    on_core_of(kernel, |handle| async move {
         let (sender, mut mailbox) = mailbox::channel(1);
         let (back, mut returned) = mailbox::channel(1);
         let echo = std::thread::spawn(move || {
-            on_core(|handle| async move {
+            on_core_of(kernel, |handle| async move {
                 while let Some(n) = soon(&handle, mailbox.recv()).await {
                     back.send(n).unwrap();
                 }

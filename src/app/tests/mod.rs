@@ -4,7 +4,7 @@ mod certificates;
 mod disk;
 mod state;
 
-use crate::model::{CertificateSource, Config, HostPattern, ListenerId, Site, SiteTls, Termination};
+use crate::model::{Access, CertificateSource, Config, HostPattern, ListenerId, Site, SiteTls, Termination};
 use rcgen::{CertificateParams, KeyPair};
 use ringferry_runtime::random;
 use std::fs;
@@ -62,6 +62,7 @@ fn site(host: &str, certificates: &[CertificateSource], client_ca: Option<&Path>
         routes: 0..0,
         tls: Some(SiteTls::Terminate(Termination { certificates, client_ca: client_ca.map(Path::to_owned) })),
         hsts: None,
+        access: Access::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! How certificates are listed.
 
 use super::*;
-use crate::model::{CertificateSource, HostPattern, Site, SiteTls, Termination};
+use crate::model::{Access, CertificateSource, HostPattern, Site, SiteTls, Termination};
 use rcgen::{CertificateParams, KeyPair};
 use std::fs;
 use std::path::PathBuf;
@@ -63,6 +63,7 @@ fn site(host: &str, source: Option<CertificateSource>, client_ca: Option<PathBuf
         routes: 0..0,
         tls: source.map(|source| SiteTls::Terminate(Termination { certificates: vec![source], client_ca })),
         hsts: None,
+        access: Access::default(),
     }
 }
 

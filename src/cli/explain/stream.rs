@@ -2,7 +2,7 @@
 
 use super::words;
 use crate::cli::status::span;
-use crate::model::{Config, Listener, ListenerId, Protocol, Stream};
+use crate::model::{Access, Config, Listener, ListenerId, Protocol, Stream};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -54,14 +54,20 @@ impl Taken<'_> {
         })
     }
 
+    /// Who may come.
+    pub(super) fn access(&self) -> &Access {
+        &self.stream.access
+    }
+
     fn others<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = &'a Stream> {
         config.streams.iter().filter(|other| !std::ptr::eq(*other, self.stream))
     }
 
     fn does(&self, config: &Config) -> Vec<String> {
-        let Stream { pool, idle, udp_idle, max_connections, .. } = self.stream;
+        let Stream { pool, idle, udp_idle, max_connections, access, .. } = self.stream;
         let is_udp = self.listener.protocol == Protocol::Udp;
         let mut lines: Vec<String> = words::proxy_header(self.listener).into_iter().collect();
+        lines.extend(words::access(Some(access)));
         let what = if is_udp { "datagrams" } else { "connections" };
         lines.push(format!("passes {what} on to {}", words::servers(config, *pool)));
         lines.extend(words::introduction(&config.pools[pool.index()]));

@@ -7,7 +7,7 @@ use crate::config::load;
 #[track_caller]
 fn check(sites: &str, url: &str, expect: &str) {
     let config = config(sites);
-    let got = answer(&config, url).map_or_else(|why| why, |answer| answer.as_text(&config));
+    let got = answer(&config, url).map_or_else(|why| why, |answer| answer.as_text(&config, None));
     let lines = |text: &str| {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         lines.map(str::to_owned).collect::<Vec<_>>()
@@ -246,7 +246,7 @@ fn json_holds_what_the_text_says() {
     let config = config(
         "site = [{ host = 'a', route = [{ path = '/x', upstream = 3000 }, { path = '/x/y', upstream = 3001 }] }]",
     );
-    let told = |url| answer(&config, url).unwrap().as_json(&config);
+    let told = |url| answer(&config, url).unwrap().as_json(&config, None);
     assert_eq!(
         told("http://a/x/z"),
         json!({
@@ -469,7 +469,7 @@ fn a_stream_is_found_by_its_address() {
     check(streams, "http://a:2222/", "http://a:2222/: port 2222 speaks tcp, not http; write tcp://a:2222");
     let config = config(streams);
     assert_eq!(
-        answer(&config, "udp://10.0.0.9:53").unwrap().as_json(&config),
+        answer(&config, "udp://10.0.0.9:53").unwrap().as_json(&config, None),
         json!({
             "asked": { "listener": "udp://10.0.0.9:53" },
             "answer": {
@@ -488,7 +488,7 @@ fn a_stream_is_found_by_its_address() {
 #[test]
 fn json_tells_how_tls_is_taken() {
     let config = config(TLS);
-    let told = |url| answer(&config, url).unwrap().as_json(&config)["answer"].clone();
+    let told = |url| answer(&config, url).unwrap().as_json(&config, None)["answer"].clone();
     assert_eq!(
         told("https://a.test/x"),
         json!({ "site": "a.test", "route": "/x", "tls": "terminated", "does": [
@@ -500,4 +500,56 @@ fn json_tells_how_tls_is_taken() {
     assert_eq!(told("tls://vpn.test")["tls"], "passthrough");
     assert_eq!(told("tls://none.test"), json!({ "refused": "no site has this name (TLS alert unrecognized_name)" }));
     assert_eq!(told("http://plain.test/").get("tls"), None);
+}
+
+#[test]
+fn who_may_come_and_how_often_is_told() {
+    let sites = r#"
+        [[site]]
+        host  = "a.test"
+        allow = ["10.0.0.0/8", "fd00::1"]
+        deny  = "10.6.6.6"
+        rate  = { requests = "100/m", burst = 20 }
+        route = [{ path = "/", upstream = 3000 }, { path = "/open", deny = [], rate = "10/s", redirect = "https://b" }]
+        [[site]]
+        host     = "vpn.test"
+        tls      = "passthrough"
+        allow    = "10.0.0.0/8"
+        upstream = "tcp://192.168.1.50:443"
+        [[stream]]
+        listen   = "tcp/:2222"
+        upstream = "192.168.1.53:22"
+        deny     = "10.0.0.0/8""#;
+    check(
+        sites,
+        "http://a.test/",
+        "a.test/ on http://[::]:80
+         site a.test, route /: answers
+         site a.test, route /open: another path
+         site vpn.test: another host
+         lets in 10.0.0.0/8, fd00::1 alone
+         turns away 10.6.6.6
+         takes 100 requests a minute of each client, 20 at once; beyond that it answers 429
+         forwards to 127.0.0.1:3000",
+    );
+    let config = config(sites);
+    #[track_caller]
+    fn told(config: &Config, url: &str, from: &str, expect: &str) {
+        let from = from.parse().ok();
+        let answer = answer(config, url).unwrap();
+        let text = answer.as_text(config, from);
+        assert_eq!(text.lines().last().unwrap_or_default().trim(), expect, "{url}");
+        let lets_in = answer.as_json(config, from)["answer"]["lets_in"].as_bool();
+        assert_eq!(lets_in, Some(expect.starts_with("lets")), "{url}");
+    }
+    told(&config, "http://a.test/", "10.1.2.3", "lets 10.1.2.3 in");
+    told(&config, "http://a.test/", "10.6.6.6", "turns 10.6.6.6 away (403)");
+    told(&config, "http://a.test/", "203.0.113.9", "turns 203.0.113.9 away (403)");
+    told(&config, "http://a.test/open", "203.0.113.9", "lets 203.0.113.9 in");
+    told(&config, "http://vpn.test/", "203.0.113.9", "turns 203.0.113.9 away (403)");
+    told(&config, "tls://vpn.test", "203.0.113.9", "turns 203.0.113.9 away");
+    told(&config, "tcp://:2222", "10.1.2.3", "turns 10.1.2.3 away");
+    told(&config, "tcp://:2222", "203.0.113.9", "lets 203.0.113.9 in");
+    let refused = answer(&config, "http://unknown.test/").unwrap();
+    assert_eq!(refused.as_json(&config, "10.1.2.3".parse().ok())["answer"]["lets_in"], Value::Null);
 }

@@ -2,13 +2,14 @@
 
 use crate::cli::status::span;
 use crate::model::{
-    Action, Balance, CertificateSource, Config, HashKey, Listener, Pool, PoolId, ProxyVersion, Route, Server, Site,
-    SiteTls, Termination, Trust,
+    Access, Action, Balance, CertificateSource, Cidr, Config, HashKey, Listener, Pool, PoolId, ProxyVersion, Rate,
+    Route, Server, Site, SiteTls, Termination, Trust,
 };
 
 /// What is done with a request of this route.
 pub(super) fn actions(config: &Config, route: &Route) -> Vec<String> {
-    let mut lines = Vec::new();
+    let mut lines = access(Some(&route.access));
+    lines.extend(route.rate.as_ref().map(rate));
     if route.strip_prefix {
         lines.push(format!("cuts {0} off the path, says so in X-Forwarded-Prefix: {0}", route.path));
     }
@@ -23,6 +24,30 @@ pub(super) fn actions(config: &Config, route: &Route) -> Vec<String> {
         }
     });
     lines
+}
+
+/// Who may come, and who may not.
+pub(super) fn access(access: Option<&Access>) -> Vec<String> {
+    let Some(Access { allow, deny }) = access else { return Vec::new() };
+    let allowed = allow.as_ref().map(|allow| format!("lets in {} alone", sets(allow)));
+    let denied = (!deny.is_empty()).then(|| format!("turns away {}", sets(deny)));
+    allowed.into_iter().chain(denied).collect()
+}
+
+fn sets(sets: &[Cidr]) -> String {
+    let sets: Vec<_> = sets.iter().map(Cidr::to_string).collect();
+    sets.join(", ")
+}
+
+/// How often each client may come.
+fn rate(rate: &Rate) -> String {
+    let Rate { requests, per, burst, .. } = rate;
+    let per = match per.as_secs() {
+        1 => "a second",
+        60 => "a minute",
+        _ => "an hour",
+    };
+    format!("takes {requests} requests {per} of each client, {burst} at once; beyond that it answers 429")
 }
 
 /// How a site ends TLS.
@@ -55,7 +80,8 @@ pub(super) fn passed_through(config: &Config, site: &Site) -> Vec<String> {
         Action::Redirect(_) => None,
     });
     let Some(pool) = pool else { return Vec::new() };
-    let mut lines = vec![format!("passes TLS through, unread, to {}", servers(config, pool))];
+    let mut lines = access(Some(&site.access));
+    lines.push(format!("passes TLS through, unread, to {}", servers(config, pool)));
     lines.extend(introduction(&config.pools[pool.index()]));
     lines
 }
@@ -72,8 +98,7 @@ pub(super) fn introduction(pool: &Pool) -> Option<String> {
 /// What has to come first on a connection.
 pub(super) fn proxy_header(listener: &Listener) -> Option<String> {
     let peers = listener.proxy_protocol.as_ref()?;
-    let peers: Vec<_> = peers.iter().map(|set| format!("{}/{}", set.address, set.prefix_len)).collect();
-    Some(format!("takes connections from {} alone, each with a PROXY header in front", peers.join(", ")))
+    Some(format!("takes connections from {} alone, each with a PROXY header in front", sets(peers)))
 }
 
 /// The servers of a pool, and how one is chosen.

@@ -87,7 +87,7 @@ r.toml:5:1: error: unknown key "max_connections" in [[site]]
 r.toml:6:1: error: unknown key "something_else" in [[site]]
     something_else = 1
     ^^^^^^^^^^^^^^
-    known here: host, listen, tls, cert, key, client_ca, hsts, route, upstream, redirect, strip_prefix, max_body, request_id"#,
+    known here: host, listen, tls, cert, key, client_ca, hsts, route, upstream, redirect, strip_prefix, max_body, request_id, allow, deny, rate"#,
     );
 }
 
@@ -149,7 +149,7 @@ r.toml:2:9: error: cores cannot be a list
 r.toml:3:10: error: [limits] is a number, not a table
     limits = 3
              ^
-    known in it: head_bytes, header_count, connections, connections_per_client, idle_per_server
+    known in it: head_bytes, header_count, connections, connections_per_client, requests, requests_per_client, idle_per_server
 r.toml:4:27: error: trusted_proxies cannot be true or false
     trusted_proxies = ["lan", true]
                               ^^^^

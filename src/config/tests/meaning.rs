@@ -222,6 +222,7 @@ const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
         &schema::TOP,
         &[
             ("cores", "cores = 2"),
+            ("kernel", "kernel = 'epoll'"),
             ("admin", "admin = '/run/x'"),
             ("trusted_proxies", "trusted_proxies = 'lan'"),
             ("via", "via = true"),
@@ -254,6 +255,8 @@ const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
             ("header_count", "limits.header_count = 50"),
             ("connections", "limits.connections = 5"),
             ("connections_per_client", "limits.connections_per_client = 5"),
+            ("requests", "limits.requests = 5"),
+            ("requests_per_client", "limits.requests_per_client = 5"),
             ("idle_per_server", "limits.idle_per_server = 0"),
         ],
     ),
@@ -286,6 +289,9 @@ const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
             ("strip_prefix", "site = [{ host = 'a', upstream = 3000, strip_prefix = true }]"),
             ("max_body", "site = [{ host = 'a', upstream = 3000, max_body = '1MB' }]"),
             ("request_id", "site = [{ host = 'a', upstream = 3000, request_id = true }]"),
+            ("allow", "site = [{ host = 'a', upstream = 3000, allow = 'lan' }]"),
+            ("deny", "site = [{ host = 'a', upstream = 3000, deny = '192.0.2.1' }]"),
+            ("rate", "site = [{ host = 'a', upstream = 3000, rate = '10/s' }]"),
         ],
     ),
     (
@@ -312,6 +318,16 @@ const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
             ("strip_prefix", "site = [{ host = 'a', route = { upstream = 3000, strip_prefix = true } }]"),
             ("max_body", "site = [{ host = 'a', route = { upstream = 3000, max_body = '1MB' } }]"),
             ("request_id", "site = [{ host = 'a', route = { upstream = 3000, request_id = true } }]"),
+            ("allow", "site = [{ host = 'a', route = { upstream = 3000, allow = 'lan' } }]"),
+            ("deny", "site = [{ host = 'a', route = { upstream = 3000, deny = '192.0.2.1' } }]"),
+            ("rate", "site = [{ host = 'a', route = { upstream = 3000, rate = '10/s' } }]"),
+        ],
+    ),
+    (
+        &schema::RATE,
+        &[
+            ("requests", "site = [{ host = 'a', upstream = 3000, rate = { requests = '10/s' } }]"),
+            ("burst", "site = [{ host = 'a', upstream = 3000, rate = { requests = '10/s', burst = 20 } }]"),
         ],
     ),
     (
@@ -368,6 +384,8 @@ const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
             ("idle", "stream = [{ listen = 'tcp/:1', upstream = 'b:1', idle = '1s' }]"),
             ("udp_idle", "stream = [{ listen = 'udp/:1', upstream = 'b:1', udp_idle = '1s' }]"),
             ("max_connections", "stream = [{ listen = 'tcp/:1', upstream = 'b:1', max_connections = 5 }]"),
+            ("allow", "stream = [{ listen = 'tcp/:1', upstream = 'b:1', allow = 'lan' }]"),
+            ("deny", "stream = [{ listen = 'tcp/:1', upstream = 'b:1', deny = '192.0.2.1' }]"),
         ],
     ),
 ];

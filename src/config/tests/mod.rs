@@ -1,5 +1,6 @@
 //! Whole texts: the problems that they get, word for word, the model that they mean, and what no text may do.
 
+mod access;
 mod keys;
 mod listen;
 mod meaning;

@@ -29,9 +29,14 @@ route = [
 [[site]]
 host = "d"
 listen = "http://:8081"
+allow = ["lan", "203.0.113.0/24"]
+deny = "192.168.7.0/24"
+rate = { requests = "100/m", burst = 20 }
 upstream = { servers = [3000, { url = "app:1", weight = 2, backup = true }], balance = { cookie = "sid" }, hold = "1s" }
 [[site.route]]
 max_body = 0x10
+deny = []
+rate = "10/s"
 "#,
     r#"
 state = "/var/lib/ringferry"
@@ -56,6 +61,7 @@ upstream = ["192.168.1.53:22", 22]
 idle = "1h"
 udp_idle = "60s"
 max_connections = 1000
+allow = "loopback"
 "#,
     "server {\n  listen 80;\n  server_name a;\n  location / { proxy_pass http://x; }\n}\n- host: a\nhost = a:80 # x\n",
 ];

@@ -232,15 +232,15 @@ r.toml:2:27: warning: "[::1]" is never asked for: TLS names hosts, not addresses
 r.toml:4:1: error: cert beside tls = "passthrough": what is passed through is never decrypted
     cert = "a.pem"
     ^^^^
-    remove it: such a site has `upstream` alone; or end TLS here, by cert and key in place of tls
+    remove it: such a site has `upstream`, `allow` and `deny` alone; or end TLS here, by cert and key in place of tls
 r.toml:5:1: error: hsts beside tls = "passthrough": what is passed through is never decrypted
     hsts = true
     ^^^^
-    remove it: such a site has `upstream` alone; or end TLS here, by cert and key in place of tls
+    remove it: such a site has `upstream`, `allow` and `deny` alone; or end TLS here, by cert and key in place of tls
 r.toml:6:1: error: route beside tls = "passthrough": what is passed through is never decrypted
     route = [{ upstream = 3000 }]
     ^^^^^
-    remove it: such a site has `upstream` alone; or end TLS here, by cert and key in place of tls
+    remove it: such a site has `upstream`, `allow` and `deny` alone; or end TLS here, by cert and key in place of tls
 r.toml:7:1: error: a site that passes TLS through needs upstream
     [[site]]
     ^^^^^^^^
@@ -260,7 +260,7 @@ r.toml:13:64: error: balance by header or cookie, and what is passed on is not r
 r.toml:14:1: error: max_body beside tls = "passthrough": what is passed through is never decrypted
     max_body = "1MB"
     ^^^^^^^^
-    remove it: such a site has `upstream` alone; or end TLS here, by cert and key in place of tls"#,
+    remove it: such a site has `upstream`, `allow` and `deny` alone; or end TLS here, by cert and key in place of tls"#,
     );
 }
 

@@ -19,6 +19,11 @@ fn so_does_a_stream_with_its_connections_and_a_process_with_its() {
     Setup { limits, ..Setup::default() }.run(|bench, run| async move { pushes_out(&bench, &run).await });
 }
 
+#[test]
+fn half_of_the_descriptors_are_for_those_who_connect() {
+    Setup { descriptors: 8, ..Setup::default() }.run(|bench, run| async move { pushes_out(&bench, &run).await });
+}
+
 /// Whatever the maximum of 4 is: the fifth client takes the place of the one that was idle longest.
 async fn pushes_out(bench: &Bench, run: &Run) {
     let server = bench.server("A ");

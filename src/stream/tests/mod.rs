@@ -7,8 +7,8 @@ mod servers;
 
 use super::{FlowEnd, Host, Plan, udp};
 use crate::health::Phase;
-use crate::limit::{Budget, Clients, Gate};
-use crate::model::{Balance, Config, Limits, Listener, Pool, PoolId, Protocol, Server, ServerAddress, Stream};
+use crate::limit::{Budget, Clients, Gate, Rates, Requests};
+use crate::model::{Access, Balance, Config, Limits, Listener, Pool, PoolId, Protocol, Server, ServerAddress, Stream};
 use crate::proto::error::Error;
 use crate::shared::{CoreStats, Memory, Registry, Share, events};
 use crate::snapshot::{Bound, Snapshot, Tls};
@@ -84,6 +84,8 @@ struct Setup {
     idle: Duration,
     limits: Limits,
     max_connections: Option<u32>,
+    access: Access,
+    descriptors: u64,
     flows_max: usize,
     /// Bytes of a buffer for datagrams, if not the usual.
     buffer_bytes: Option<u32>,
@@ -98,6 +100,8 @@ impl Default for Setup {
             idle: NEVER,
             limits: Limits { connections: 10_000, connections_per_client: 10_000, ..Limits::default() },
             max_connections: None,
+            access: Access::default(),
+            descriptors: 10_000,
             flows_max: super::FLOWS_MAX,
             buffer_bytes: None,
         }
@@ -131,6 +135,7 @@ impl Setup {
             idle: NEVER,
             udp_idle: self.idle,
             max_connections: self.max_connections,
+            access: self.access.clone(),
         };
         let limits = self.limits.clone();
         Config { listeners, pools: vec![pool], streams: vec![stream], limits, ..Config::default() }
@@ -153,6 +158,9 @@ impl Setup {
                 clients: Arc::new(Clients::new(1024)),
                 connections: Arc::default(),
                 memory: Arc::new(Memory::new(Budget::for_machine(None, 1))),
+                requests: Arc::new(Requests::new(1024)),
+                rates: Arc::new(Rates::new(1024, 0)),
+                descriptors: self.descriptors,
                 events: events().0,
             };
             let mut registry = Registry::default();
