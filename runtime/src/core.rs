@@ -39,6 +39,12 @@ pub struct Settings {
     pub datagram_buffer_bytes: u32,
     /// How many of them; a power of two.
     pub datagram_buffers: u16,
+    /// Pipes that may be in use at once. An unprivileged user gets some hundred of our size for all of its processes.
+    pub pipes: usize,
+    /// How many of them may be as large as pipes get, 1 MiB: for peers that [much](crate::net::Hold) is held for.
+    pub wide_pipes: usize,
+    /// Byte vectors that are kept for the next one who needs one, each of up to 16 KiB.
+    pub vectors: usize,
 }
 
 impl Default for Settings {
@@ -55,6 +61,10 @@ impl Default for Settings {
             datagram_buffer_bytes: 68 * 1024,
             // Twice what the kernel brings of one socket at a time.
             datagram_buffers: 64,
+            pipes: 64,
+            wide_pipes: 8,
+            // Three for each of 64 exchanges.
+            vectors: 192,
         }
     }
 }
@@ -101,18 +111,16 @@ pub struct Core {
 }
 
 /// Pipes of a core: those that wait, and how many are in use.
-#[derive(Default)]
 struct Pipes {
+    /// See [`Settings`].
+    max: usize,
+    wide_max: usize,
     idle: Vec<PipeEnds>,
     in_use: usize,
     /// Those of both that are as large as pipes get.
     wide: usize,
 }
 
-/// Pipes that a core may have in use: an unprivileged user gets some hundred of our size for all of its processes.
-const PIPES_MAX: usize = 64;
-/// Pipes of a core that may be as large as pipes get, 1 MiB.
-const PIPES_WIDE_MAX: usize = 8;
 /// Pipes that are kept while nobody uses them.
 const PIPES_IDLE_MAX: usize = 16;
 
@@ -147,10 +155,16 @@ impl Core {
         let registered = task::register(remote.clone())
             .ok_or_else(|| KernelError::Resources(io::Error::other("too many cores in one process")))?;
         let (kernel, refused) = Kernel::new(settings.kernel, &settings.for_kernel(), remote.clone())?;
-        Ok(Core::with(kernel, refused, remote, registered))
+        Ok(Core::with(kernel, refused, settings, remote, registered))
     }
 
-    fn with(kernel: Kernel, refused: Option<KernelError>, remote: Arc<Remote>, registered: Registered) -> Core {
+    fn with(
+        kernel: Kernel,
+        refused: Option<KernelError>,
+        settings: &Settings,
+        remote: Arc<Remote>,
+        registered: Registered,
+    ) -> Core {
         let now = kernel.now();
         let inner = Inner {
             kernel: RefCell::new(kernel),
@@ -158,9 +172,15 @@ impl Core {
             tasks: RefCell::default(),
             queue: Rc::new(RunQueue::new(registered.id)),
             wheel: RefCell::new(Wheel::new(now)),
-            pool: Pool::new(),
+            pool: Pool::new(settings.vectors),
             shelf: Rc::default(),
-            pipes: RefCell::default(),
+            pipes: RefCell::new(Pipes {
+                max: settings.pipes,
+                wide_max: settings.wide_pipes,
+                idle: Vec::new(),
+                in_use: 0,
+                wide: 0,
+            }),
             now: Cell::new(now),
             closed: Cell::new(false),
             stats: RefCell::default(),

@@ -7,7 +7,7 @@ use crate::limit::{Clients, Gate, Rates, Requests};
 use crate::listen::Peer;
 use crate::log::LogQueue;
 use crate::model::{Cores, KernelChoice};
-use crate::shared::{CoreStats, Events, Share};
+use crate::shared::{CoreStats, Events, Memory, Share};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -20,6 +20,7 @@ use std::sync::mpsc::sync_channel;
 pub(super) struct Shared {
     pub(super) clients: Arc<Clients>,
     pub(super) connections: Arc<Gate>,
+    pub(super) memory: Arc<Memory>,
     pub(super) requests: Arc<Requests>,
     pub(super) rates: Arc<Rates>,
     /// For each core; see [`descriptors`](super::descriptors).
@@ -120,6 +121,7 @@ pub(super) fn start(cpus: &[usize], kernel: runtime::KernelChoice, shared: Share
                 stats: stats[core].clone(),
                 clients: shared.clients.clone(),
                 connections: shared.connections.clone(),
+                memory: shared.memory.clone(),
                 requests: shared.requests.clone(),
                 rates: shared.rates.clone(),
                 descriptors: shared.descriptors,

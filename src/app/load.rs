@@ -27,6 +27,8 @@ pub(super) struct Loader {
     plan: Option<Plan>,
     cores: usize,
     quiet: bool,
+    /// The ceiling on memory that was written at the start.
+    memory: Option<u64>,
     registry: Registry,
     secrets: Secrets,
     next_key: u64,
@@ -48,6 +50,7 @@ impl Loader {
             plan: None,
             cores,
             quiet,
+            memory: None,
             registry: Registry::default(),
             secrets: Secrets::new(),
             next_key: 0,
@@ -58,6 +61,7 @@ impl Loader {
 
     /// The snapshot to start with.
     pub(super) fn first(&mut self, config: Config) -> Result<control::Loaded<Snapshot>, Failure> {
+        self.memory = config.resources.memory;
         self.build(1, config, &[], Vec::new())
     }
 
@@ -82,6 +86,10 @@ impl Loader {
         let Some(config) = loaded.config else { return Err(render(errors).join("\n")) };
         self.reaches(&config)?;
         let mut warnings = render(warnings);
+        if config.resources.memory != self.memory {
+            let what = "the ceiling stays as it was at the start; restart to change it";
+            warnings.push(format!("{name}: warning: resources.memory: {what}"));
+        }
         if config.privileges != self.privileges {
             warnings.push(PRIVILEGES_CHANGED.to_owned());
         }

@@ -1,7 +1,9 @@
-//! What this machine is called, by its owner and by its clients.
+//! What this machine is called, by its owner and by its clients, and how much memory it has for us.
 
 use nix::unistd::gethostname;
+use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
+use std::path::Path;
 
 /// Its host name; empty where it has none.
 pub(super) fn name() -> String {
@@ -41,9 +43,67 @@ fn address() -> Option<Ipv4Addr> {
     }
 }
 
+/// Bytes of memory: of the machine, or of the control group that the process is in, if that has less. `None` where the
+/// kernel does not tell.
+pub(super) fn memory() -> Option<u64> {
+    let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+    let groups = read(Path::new("/proc/self/cgroup"));
+    let machine = total(&read(Path::new("/proc/meminfo")));
+    machine.into_iter().chain(group_limits(&groups, read)).min()
+}
+
+/// `MemTotal` of /proc/meminfo.
+fn total(meminfo: &str) -> Option<u64> {
+    let kib = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix("kB")?;
+    Some(kib.trim().parse::<u64>().ok()? << 10)
+}
+
+/// The limits of the control group that /proc/self/cgroup names, and of those around it. Version 1 has a line and a
+/// folder for memory alone; in a container its path may be another than what is mounted, so the top is looked at as
+/// well.
+fn group_limits(groups: &str, read: impl Fn(&Path) -> String) -> Vec<u64> {
+    let mut limits = Vec::new();
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(kinds), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let (root, file) = match kinds {
+            "" => ("/sys/fs/cgroup", "memory.max"),
+            _ if kinds.split(',').any(|kind| kind == "memory") => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            _ => continue,
+        };
+        for around in Path::new(path.trim_start_matches('/')).ancestors() {
+            // A group without a limit says "max", or in version 1 a number that no machine has.
+            limits.extend(read(&Path::new(root).join(around).join(file)).trim().parse::<u64>().ok());
+        }
+    }
+    limits
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashMap;
+
+    #[test]
+    fn memory_is_that_of_the_machine_or_of_the_smallest_group_around_us() {
+        #[track_caller]
+        fn check(groups: &str, files: &[(&str, &str)], expect: &[u64]) {
+            let files: HashMap<&Path, &str> = files.iter().map(|(path, text)| (Path::new(*path), *text)).collect();
+            let read = |path: &Path| files.get(path).copied().unwrap_or_default().to_owned();
+            assert_eq!(group_limits(groups, read), expect);
+        }
+        assert_eq!(total("MemTotal:         948280 kB\nMemFree: 1 kB\n"), Some(948_280 << 10));
+        assert_eq!(total("MemFree: 1 kB\n"), None);
+        let (own, around) =
+            ("/sys/fs/cgroup/system.slice/r.service/memory.max", "/sys/fs/cgroup/system.slice/memory.max");
+        check("0::/system.slice/r.service\n", &[(own, "max\n"), (around, "536870912\n")], &[536_870_912]);
+        check("0::/\n", &[], &[]);
+        let (own, top) =
+            ("/sys/fs/cgroup/memory/docker/a/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.limit_in_bytes");
+        let groups = "5:memory:/docker/a\n4:cpu,cpuacct:/x\n";
+        check(groups, &[(own, "67108864"), (top, "9223372036854771712")], &[67_108_864, 9_223_372_036_854_771_712]);
+        assert!(memory().is_none_or(|bytes| bytes > 0));
+    }
 
     #[test]
     fn a_machine_has_names_that_can_stand_in_a_certificate() {

@@ -20,14 +20,15 @@ pub use certificates::{Certificates, Finding, SiteCertificates, terminations, up
 pub use state::State;
 
 use crate::control::{AdminSocket, Control, KernelStatus, Loaded, PrivilegeStatus};
-use crate::limit::{Clients, Gate, Rates, Requests};
+use crate::limit::{Budget, Clients, Gate, Rates, Requests};
 use crate::log;
 use crate::model::{Config, Cores, KernelChoice};
-use crate::shared::events;
+use crate::shared::{Memory, events};
 use crate::snapshot::Snapshot;
 use cores::Started;
 use load::Loader;
 use privilege::{Plan, UserChange, change_user};
+use ringferry_runtime::available_cpus;
 use ringferry_runtime::net::records_available;
 use ringferry_runtime::time::monotonic;
 use ringferry_runtime::{KernelKind, random};
@@ -86,6 +87,7 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
     let Boot { config, file, cores, kernel, admin: admin_path, quiet, scratch } = boot;
     cores::raise_descriptor_limit();
     let cpus = cores::choose(cores.as_ref().unwrap_or(&config.cores))?;
+    let memory = Arc::new(Memory::new(share_out(&config, cpus.len())?));
     let admin = admin_path.as_deref().map(|path| {
         AdminSocket::bind(path).map_err(|error| {
             let path = path.display();
@@ -120,6 +122,7 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
     let shared = cores::Shared {
         clients: Arc::new(Clients::new(CLIENTS)),
         connections: Arc::new(Gate::default()),
+        memory: memory.clone(),
         requests: Arc::new(Requests::new(CLIENTS)),
         rates: Arc::new(Rates::new(RATES, random())),
         descriptors: descriptors::for_connections(descriptors, cpus.len()),
@@ -156,6 +159,7 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         reload: Box::new(move |generation, in_force| loader.borrow_mut().again(generation, in_force)),
         look_after: Box::new(move |generation, in_force| caretaker.borrow_mut().look_after(generation, in_force)),
         admin,
+        memory,
         now_ms: || monotonic().as_millis(),
     };
     let ended = control.run();
@@ -172,6 +176,24 @@ fn before_another_user(config: &Config) -> Result<(), Failure> {
         let _ = records_available();
     }
     listeners::all_available(&config.listeners)
+}
+
+/// What the ceiling on memory is shared out for with this configuration, on this machine.
+pub fn budget(config: &Config) -> Result<Budget, Failure> {
+    // Not whether they are there: a file may be looked at on another machine than it is for.
+    let cores = match &config.cores {
+        Cores::All => available_cpus().len(),
+        Cores::Count(count) => *count,
+        Cores::List(list) => list.len(),
+    };
+    share_out(config, cores)
+}
+
+fn share_out(config: &Config, cores: usize) -> Result<Budget, Failure> {
+    match config.resources.memory {
+        Some(ceiling) => Budget::new(ceiling, cores).map_err(|error| Failure::Configuration(error.to_string())),
+        None => Ok(Budget::for_machine(machine::memory(), cores)),
+    }
 }
 
 /// What is not well; then one line for each address, and one that says that it has begun.

@@ -5,8 +5,9 @@
 //! because `config` does no I/O.
 
 use super::{CheckArgs, Exit, complain, say, source, unix_s};
-use crate::app::{Certificates, Finding, upstream_findings};
+use crate::app::{Certificates, Failure, Finding, budget, upstream_findings};
 use crate::config::{Loaded, Problem, Severity, load};
+use crate::limit::Budget;
 use crate::model::{Action, Config, ListenerId, PoolId, Protocol, RouteId, ServerAddress, Site, SiteTls};
 use serde_json::{Value, json};
 use std::net::ToSocketAddrs;
@@ -19,20 +20,28 @@ pub(super) fn check(args: CheckArgs) -> Exit {
     let Loaded { config, problems } = load(&text, &name);
     let findings = config.as_ref().map(findings).unwrap_or_default();
     let unresolved = config.as_ref().map(unresolved).unwrap_or_default();
+    let budget = config.as_ref().map(budget).transpose();
     if args.json {
-        say(report(&name, &problems, &findings, &unresolved));
+        say(report(&name, &problems, &findings, &unresolved, &budget));
     } else {
         source::print(&problems, &name);
         for finding in &findings {
             complain(format_args!("{}: {finding}; {}", word(finding.severity), finding.problem.fault.hint()));
         }
         unresolved.iter().for_each(|line| complain(format_args!("warning: {line}")));
+        if let Err(failure) = &budget {
+            complain(format_args!("error: {failure}"));
+        }
     }
     let severities = problems.iter().map(|problem| problem.severity);
     let severities = severities.chain(findings.iter().map(|finding| finding.severity));
-    let errors = severities.filter(|severity| *severity == Severity::Error).count();
-    let warnings = problems.len() + findings.len() - errors + unresolved.len();
+    let wrong = severities.filter(|severity| *severity == Severity::Error).count();
+    let warnings = problems.len() + findings.len() - wrong + unresolved.len();
+    let errors = wrong + usize::from(budget.is_err());
     if !args.json {
+        if let Ok(Some(budget)) = budget {
+            say(format_args!("memory: {budget}"));
+        }
         say(summary(&name, config.as_ref(), errors, warnings));
     }
     verdict(errors, warnings, args.strict)
@@ -115,7 +124,13 @@ fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-fn report(name: &str, problems: &[Problem], findings: &[Finding], unresolved: &[String]) -> Value {
+fn report(
+    name: &str,
+    problems: &[Problem],
+    findings: &[Finding],
+    unresolved: &[String],
+    budget: &Result<Option<Budget>, Failure>,
+) -> Value {
     let written = problems.iter().map(|problem| {
         json!({
             "severity": word(problem.severity),
@@ -130,7 +145,18 @@ fn report(name: &str, problems: &[Problem], findings: &[Finding], unresolved: &[
         json!({ "severity": word(finding.severity), "what": finding.to_string(), "hint": hint })
     });
     let looked_up = unresolved.iter().map(|line| json!({ "severity": "warning", "what": line }));
-    json!({ "file": name, "problems": written.chain(found).chain(looked_up).collect::<Vec<_>>() })
+    let too_little = budget.as_ref().err().map(|failure| json!({ "severity": "error", "what": failure.to_string() }));
+    let problems: Vec<_> = written.chain(found).chain(looked_up).chain(too_little).collect();
+    let mut report = json!({ "file": name, "problems": problems });
+    if let Ok(Some(budget)) = budget {
+        report["memory"] = json!({
+            "ceiling_bytes": budget.ceiling,
+            "fixed_bytes": budget.fixed,
+            "idle_connections": budget.idle(),
+            "active_connections": budget.active(),
+        });
+    }
+    report
 }
 
 #[cfg(test)]
@@ -156,7 +182,7 @@ mod tests {
             "what": "a.test, b.test: /a.key: the private key is encrypted",
             "hint": "nobody is there to type its password: openssl pkey -in KEY -out PLAIN_KEY",
         }]});
-        assert_eq!(report("a.toml", &[], &[finding], &[]), expect);
+        assert_eq!(report("a.toml", &[], &[finding], &[], &Ok(None)), expect);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use super::ask::{Unanswered, ask};
 use super::{Exit, cert, complain, say, unix_s};
 use crate::control::{
-    Answer, MeasureState, Numbers, PoolStatus, PrivilegeStatus, Request, ServerState, ServerStatus, Status, TlsStatus,
+    Answer, MeasureState, MemoryStatus, Numbers, PoolStatus, PrivilegeStatus, Request, ServerState, ServerStatus,
+    Status, TlsStatus,
 };
 use crate::tls::INTERNAL;
 use std::fmt::Write;
@@ -55,6 +56,11 @@ fn render(status: &Status, now_unix_s: u64, color: bool) -> String {
         line(&mut out, format_args!("listening on {}", listener.address));
     }
     line(&mut out, format_args!("{}", privileges(&status.privileges)));
+    let MemoryStatus { ceiling_bytes, used_bytes, waiting } = status.memory;
+    if ceiling_bytes > 0 {
+        let waiting = if waiting > 0 { format!(", {waiting} waiting for some") } else { String::new() };
+        line(&mut out, format_args!("memory {} of {}{waiting}", bytes(used_bytes), bytes(ceiling_bytes)));
+    }
     out.push('\n');
     numbers(&mut out, status);
     if !status.tls.is_empty() {
@@ -323,6 +329,7 @@ mod tests {
             kernel: KernelStatus { name: "epoll".into(), refused: Some("this kernel has no io_uring".into()) },
             snapshot: SnapshotStatus { generation: 2, published_unix_s: 1000, source: "ringferry.toml".into() },
             listeners: vec![ListenerStatus { address: "http://[::]:80".into() }],
+            memory: MemoryStatus { ceiling_bytes: 64 << 20, used_bytes: 21 << 20, waiting: 2 },
             totals: busy,
             cores: vec![
                 CoreStatus { core: 0, generation: 2, numbers: busy },
@@ -341,6 +348,7 @@ snapshot 2 of ringferry.toml, 12 min old
 warning: this kernel has no io_uring
 listening on http://[::]:80
 not confined
+memory 21.0 MiB of 64.0 MiB, 2 waiting for some
 
         open  requests  4xx  5xx  errors  retries   in      out
 core 0    12     34567    8    0       0        0  0 B  5.0 MiB

@@ -14,6 +14,7 @@ pub(super) fn config(raw: RawConfig, problems: &mut Problems) -> Config {
     let common = listeners.common(raw.listen, &raw.sites, !raw.streams.is_empty(), problems);
     let mut config = Config {
         cores: raw.cores,
+        resources: raw.resources,
         kernel: raw.kernel,
         limits: raw.limits,
         timeouts: raw.timeouts,

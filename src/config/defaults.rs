@@ -42,6 +42,10 @@ pub(super) const LIMITS: Limits = Limits {
     idle_per_server: 128,
 };
 
+/// Less is a slip, and so is more. What is the least that works depends on the machine's cores: `limit::Budget`, which
+/// has the default as well.
+pub(super) const MEMORY_RANGE: std::ops::RangeInclusive<u64> = (1 << 20)..=(1 << 40);
+
 /// More fields than this do not fit the parser's slots.
 pub(super) const HEADER_COUNT_MAX: usize = 256;
 /// Below it ordinary browsers fail, above it a head is an attack.

@@ -62,7 +62,6 @@ const LATER: &[(&str, &str)] = &[
     ("cache", "remove it: every response is passed on as it arrives"),
     ("compress", "remove it: bodies are passed on as the application sends them"),
     ("health_check", "remove it: servers that fail requests are taken out by `eject_after`"),
-    ("resources", "remove it: [limits] bounds connections and heads"),
 ];
 
 /// Words of other proxies, the table where they would stand (`None`: any), and what to do here.

@@ -11,7 +11,9 @@ use super::schema;
 use super::site::RawSite;
 use super::stream::RawStream;
 use super::units::Size;
-use crate::model::{Cidr, Cores, KernelChoice, Limits, Listener, LogFormat, LogSettings, Privileges, Timeouts};
+use crate::model::{
+    Cidr, Cores, KernelChoice, Limits, Listener, LogFormat, LogSettings, Privileges, Resources, Timeouts,
+};
 use std::path::PathBuf;
 use std::time::Duration;
 use toml::de::DeTable;
@@ -25,6 +27,7 @@ pub(super) struct RawConfig {
     pub(super) trusted_proxies: Vec<Cidr>,
     pub(super) via: bool,
     pub(super) kernel_tls: bool,
+    pub(super) resources: Resources,
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
     pub(super) log: LogSettings,
@@ -53,6 +56,7 @@ impl RawConfig {
             trusted_proxies: trusted_proxies(&table, problems),
             via: table.get_or("via", defaults::VIA, problems),
             kernel_tls: table.get_or("kernel_tls", defaults::KERNEL_TLS, problems),
+            resources: table.get_or("resources", Resources::default(), problems),
             limits: table.get_or("limits", defaults::LIMITS, problems),
             timeouts: Timeouts { drain, ..table.get_or("timeouts", defaults::TIMEOUTS, problems) },
             log: table.get_or("log", defaults::LOG, problems),
@@ -101,6 +105,17 @@ fn streams(top: &Table, problems: &mut Problems) -> Vec<RawStream> {
         item.wrong(Wrong::new("a stream has one pair of brackets").say("write: [[stream]]"), problems);
     }
     Vec::read(item, problems).unwrap_or_default().into_iter().map(|stream: At<RawStream>| stream.value).collect()
+}
+
+impl<'t> Read<'t> for Resources {
+    fn read(item: Item<'t>, problems: &mut Problems) -> Option<Resources> {
+        let table = Table::read(item, &schema::RESOURCES, problems)?;
+        let memory: Option<At<Size>> = table.get("memory", problems);
+        if let Some(size) = memory.as_ref().filter(|size| !defaults::MEMORY_RANGE.contains(&size.value.0)) {
+            problems.error(size.at, "memory can be 1MiB to 1024GiB", "write: memory = \"64MiB\"");
+        }
+        Some(Resources { memory: memory.map(|size| size.value.0) })
+    }
 }
 
 impl<'t> Read<'t> for Limits {

@@ -22,6 +22,7 @@ pub(super) const TOP: Schema = Schema {
         "state",
         "kernel_tls",
         "listen",
+        "resources",
         "limits",
         "timeouts",
         "log",
@@ -32,6 +33,7 @@ pub(super) const TOP: Schema = Schema {
 };
 pub(super) const LISTEN: Schema = Schema { name: "[listen]", keys: &["http", "https"] };
 pub(super) const LISTENER: Schema = Schema { name: "an address", keys: &["address", "proxy_protocol", "from"] };
+pub(super) const RESOURCES: Schema = Schema { name: "[resources]", keys: &["memory"] };
 pub(super) const LIMITS: Schema = Schema {
     name: "[limits]",
     keys: &[
@@ -109,6 +111,7 @@ pub(super) const ALL: &[&Schema] = &[
     &TOP,
     &LISTEN,
     &LISTENER,
+    &RESOURCES,
     &LIMITS,
     &TIMEOUTS,
     &LOG,

@@ -15,12 +15,12 @@ mod writer;
 pub use admin::AdminSocket;
 pub use protocol::{Answer, Request};
 pub use status::{
-    CertificateStatus, CoreStatus, KernelStatus, ListenerStatus, MeasureState, MeasureStatus, Numbers, PoolStatus,
-    PrivilegeStatus, ServerState, ServerStatus, SnapshotStatus, Status, TlsStatus,
+    CertificateStatus, CoreStatus, KernelStatus, ListenerStatus, MeasureState, MeasureStatus, MemoryStatus, Numbers,
+    PoolStatus, PrivilegeStatus, ServerState, ServerStatus, SnapshotStatus, Status, TlsStatus,
 };
 
 use crate::log::{Batch, LogQueue};
-use crate::shared::{Command, CoreLink, CoreStats, Event, ServerCell};
+use crate::shared::{Command, CoreLink, CoreStats, Event, Memory, ServerCell};
 use admin::Asked;
 use resolve::Resolver;
 use signals::Signal;
@@ -59,6 +59,8 @@ pub struct Control<S> {
     pub begin: Begin,
     /// `status` and `reload` of the command line talk to it.
     pub admin: Option<AdminSocket>,
+    /// What is taken of the ceiling on memory.
+    pub memory: Arc<Memory>,
     /// The monotonic clock that the cores use.
     pub now_ms: fn() -> u64,
 }
@@ -157,6 +159,7 @@ impl<S: 'static> Control<S> {
             look_after: self.look_after,
             resolver,
             privileges,
+            memory: self.memory,
             now_ms: self.now_ms,
             started: Instant::now(),
             published_unix_s: unix_s(),
@@ -181,6 +184,7 @@ struct Running<S> {
     look_after: LookAfter<S>,
     resolver: Resolver,
     privileges: PrivilegeStatus,
+    memory: Arc<Memory>,
     now_ms: fn() -> u64,
     started: Instant,
     published_unix_s: u64,
@@ -360,6 +364,11 @@ impl<S: 'static> Running<S> {
                 .collect(),
             tls: self.in_force.tls.clone(),
             privileges: self.privileges.clone(),
+            memory: MemoryStatus {
+                ceiling_bytes: self.memory.budget().ceiling,
+                used_bytes: self.memory.used(),
+                waiting: self.memory.waiting(),
+            },
             totals,
             cores,
             pools: status::pools(&self.in_force.servers, (self.now_ms)()),

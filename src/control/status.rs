@@ -32,6 +32,9 @@ pub struct Status {
     /// What has been given up since the start.
     #[serde(default)]
     pub privileges: PrivilegeStatus,
+    /// The ceiling on memory.
+    #[serde(default)]
+    pub memory: MemoryStatus,
     /// All cores together.
     pub totals: Numbers,
     /// Each core.
@@ -65,6 +68,17 @@ pub struct SnapshotStatus {
 pub struct ListenerStatus {
     /// Address and port.
     pub address: String,
+}
+
+/// The ceiling on memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryStatus {
+    /// All that may be taken.
+    pub ceiling_bytes: u64,
+    /// What is taken, buffers included that are there without any connection.
+    pub used_bytes: u64,
+    /// Requests and connections that wait for some.
+    pub waiting: usize,
 }
 
 /// A site that ends TLS.

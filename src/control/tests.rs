@@ -1,9 +1,10 @@
 //! The control loop with cores that only note what they are told.
 
 use super::*;
+use crate::limit::Budget;
 use crate::log;
 use crate::model::{Server, ServerAddress};
-use crate::shared::{self, Events, Registry};
+use crate::shared::{self, Events, Memory, Registry};
 use std::cell::Cell;
 use std::io::Read;
 use std::rc::Rc;
@@ -48,6 +49,7 @@ impl World {
             }),
             resolver: Resolver::new(queue),
             privileges: PrivilegeStatus::default(),
+            memory: memory(),
             now_ms: || 0,
             started: Instant::now(),
             published_unix_s: 0,
@@ -103,6 +105,10 @@ fn fake_core(number: usize, told: Arc<Mutex<Vec<String>>>, refusals: Arc<Mutex<u
         true
     };
     Core { link: Box::new(link), stats: Arc::default() }
+}
+
+fn memory() -> Arc<Memory> {
+    Arc::new(Memory::new(Budget::for_machine(None, 1)))
 }
 
 fn loaded(generation: u64) -> Loaded<u64> {
@@ -263,6 +269,7 @@ fn the_last_lines_are_written_before_the_end() {
         look_after: Box::new(|_, _| None),
         begin: Box::new(|| (PrivilegeStatus::default(), "ready".to_owned())),
         admin: None,
+        memory: memory(),
         now_ms: || 0,
     };
     let (signals, signals_in) = mpsc::channel(1);

@@ -1,11 +1,13 @@
 //! Limits of the whole process that all cores count together, without locks: what may be open or in flight at once, and
-//! how often a client may come.
+//! how often a client may come. And what a ceiling on memory is shared out for.
 
+mod budget;
 mod clients;
 mod gate;
 mod rate;
 mod requests;
 
+pub use budget::{ACTIVE, BODY, Budget, Buffers, FAST, FLOW, HANDSHAKE, IDLE, IDLE_TLS, TooLittle};
 pub use clients::{Clients, Full, Ticket};
 pub use gate::{Gate, Inside};
 pub use rate::{Rates, TooFast};

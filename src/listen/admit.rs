@@ -1,14 +1,16 @@
 //! Whether a connection may come: the maxima of all connections and of one client's.
 
+use super::Handed;
 use crate::limit::Ticket;
 use crate::model::Cidr;
 use crate::serve::{Context, Through, serve};
-use ringferry_runtime::Socket;
+use crate::shared::Place;
 use ringferry_runtime::net::Stream;
 use std::rc::Rc;
 
 /// Serves a connection on this core if the limits let it; else it is closed.
-pub fn admit(cx: &Rc<Context>, socket: Socket, listener: u64) {
+pub fn admit(cx: &Rc<Context>, fresh: Handed) {
+    let Handed { socket, listener, memory } = fresh;
     let stream = Stream::from_owned(&cx.handle, socket);
     // A client that is gone already has no address.
     let Some(address) = stream.peer().map(|peer| peer.ip().to_canonical()) else { return };
@@ -18,7 +20,7 @@ pub fn admit(cx: &Rc<Context>, socket: Socket, listener: u64) {
         cx.stats.accept_errors.add(1);
         return;
     }
-    let mut open = Open { cx: cx.clone(), ticket: None, _through: cx.through(listener) };
+    let mut open = Open { cx: cx.clone(), ticket: None, _through: cx.through(listener), _memory: memory };
     cx.stats.connections.add(1);
     cx.stats.connections_total.add(1);
     // A proxy in front speaks for many clients; whom a PROXY header names is counted when it has come.
@@ -39,6 +41,7 @@ struct Open {
     cx: Rc<Context>,
     ticket: Option<Ticket>,
     _through: Through,
+    _memory: Place,
 }
 
 impl Drop for Open {

@@ -3,7 +3,7 @@
 
 use super::admit;
 use crate::serve::Context;
-use crate::shared::CoreStats;
+use crate::shared::{CoreStats, Place};
 use ringferry_runtime::Socket;
 use ringferry_runtime::mailbox::Sender;
 use std::rc::Rc;
@@ -25,6 +25,8 @@ pub struct Handed {
     pub socket: Socket,
     /// [`Bound::key`](crate::snapshot::Bound::key) of its listener.
     pub listener: u64,
+    /// Memory for it while it is idle.
+    pub memory: Place,
 }
 
 /// A core may have this many connections more than the least busy one, and an eighth of that one's.
@@ -32,18 +34,18 @@ const SLACK: u64 = 8;
 
 /// Serves a fresh connection here, or hands it over; not to a core with an older snapshot, which may not know the
 /// listener yet and would close it.
-pub(super) fn place(cx: &Rc<Context>, peers: &[Peer], socket: Socket, listener: u64) {
+pub(super) fn place(cx: &Rc<Context>, peers: &[Peer], fresh: Handed) {
     let generation = cx.stats.generation.value();
     let is_current = |peer: &&Peer| peer.stats.generation.value() >= generation;
     let least = peers.iter().filter(is_current).min_by_key(|peer| peer.stats.connections.value());
     if let Some(peer) = least {
         let theirs = peer.stats.connections.value();
         if cx.stats.connections.value() > theirs + theirs / 8 + SLACK {
-            match peer.mailbox.send(Handed { socket, listener }) {
-                Ok(()) => return,
-                Err(handed) => return admit(cx, handed.socket, handed.listener),
-            }
+            return match peer.mailbox.send(fresh) {
+                Ok(()) => {}
+                Err(fresh) => admit(cx, fresh),
+            };
         }
     }
-    admit(cx, socket, listener);
+    admit(cx, fresh);
 }

@@ -6,8 +6,11 @@ mod balance;
 pub use admit::admit;
 pub use balance::{Handed, Peer};
 
+use crate::limit::{IDLE, IDLE_TLS};
+use crate::model::Protocol;
 use crate::room::{REST, is_shortage};
 use crate::serve::Context;
+use crate::shared::{Memory, Place};
 use crate::snapshot::Bound;
 use ringferry_runtime::Socket;
 use ringferry_runtime::net::Listener;
@@ -38,7 +41,11 @@ pub async fn listen(cx: Rc<Context>, bound: Arc<Bound>, peers: Rc<[Peer]>) {
             Ok(socket) => {
                 cx.pools.room().refill();
                 room(&cx, bound.key, &mut alarm).await;
-                balance::place(&cx, &peers, socket, bound.key);
+                match memory(&cx, &bound, &mut alarm).await {
+                    Some(memory) => balance::place(&cx, &peers, Handed { socket, listener: bound.key, memory }),
+                    // It is to end, and nobody else will serve this one.
+                    None => cx.stats.accept_errors.add(1),
+                }
             }
             Err(error) => {
                 cx.stats.accept_errors.add(1);
@@ -52,8 +59,35 @@ pub async fn listen(cx: Rc<Context>, bound: Arc<Bound>, peers: Rc<[Peer]>) {
         }
     }
     for socket in listener.close().await {
-        balance::place(&cx, &peers, socket, bound.key);
+        match Memory::try_place(&cx.memory, idle_bytes(&bound)) {
+            Some(memory) => balance::place(&cx, &peers, Handed { socket, listener: bound.key, memory }),
+            None => cx.stats.accept_errors.add(1),
+        }
     }
+}
+
+/// Waits until there is memory for the connection that has been accepted; `None` when the listener is to end. Where idle
+/// connections have all of it, the oldest ones of this core go, one after another.
+async fn memory(cx: &Rc<Context>, bound: &Bound, alarm: &mut Alarm) -> Option<Place> {
+    let mut waiting = pin!(Memory::place(&cx.memory, idle_bytes(bound)));
+    poll_fn(|task| match waiting.as_mut().poll(task) {
+        Poll::Ready(taken) => Poll::Ready(taken.ok()),
+        Poll::Pending if is_over(cx, bound.key) => Poll::Ready(None),
+        Poll::Pending => {
+            let room = cx.pools.room();
+            if !room.is_ending() && !room.end_oldest() {
+                // Who has just come is given time to speak, and tells nobody when that is over.
+                alarm.set(REST);
+                let _ = alarm.poll_elapsed(task);
+            }
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+fn idle_bytes(bound: &Bound) -> u64 {
+    if bound.listener.protocol == Protocol::Https { IDLE + IDLE_TLS } else { IDLE }
 }
 
 /// The next connection; `None` when the listener is to end.

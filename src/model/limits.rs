@@ -21,6 +21,13 @@ pub struct Limits {
     pub idle_per_server: usize,
 }
 
+/// What of the machine we may use.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Resources {
+    /// The ceiling on memory, in bytes; `None`: by what the machine has. See `limit::Budget`.
+    pub memory: Option<u64>,
+}
+
 /// Named waits. Bodies have idle timeouts only, never a total time.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Timeouts {

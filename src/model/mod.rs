@@ -17,7 +17,7 @@ mod tls;
 
 pub use access::{Access, Rate};
 pub use ids::{ListenerId, PoolId, RouteId, SiteId};
-pub use limits::{Limits, LogFormat, LogSettings, Timeouts};
+pub use limits::{Limits, LogFormat, LogSettings, Resources, Timeouts};
 pub use listener::{Cidr, Listener, Protocol};
 pub use mix::{FixedHasher, FixedState, Rng, hash_pair, hash64};
 pub use pool::{Balance, HashKey, Pool, ProxyVersion, Server, ServerAddress};
@@ -43,6 +43,8 @@ pub struct Config {
     pub streams: Vec<Stream>,
     /// Which processors run the data plane.
     pub cores: Cores,
+    /// What of the machine we may use. Fixed from the start: a reload does not change it.
+    pub resources: Resources,
     /// What does the I/O of the data plane.
     pub kernel: KernelChoice,
     /// Named maxima.

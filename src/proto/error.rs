@@ -109,6 +109,8 @@ pub enum Cause {
     QueueFull,
     /// A maximum of our own is reached.
     Overloaded,
+    /// There is not enough memory below the ceiling.
+    NoMemory,
     /// More interim responses than are taken.
     TooManyInterims,
     /// A switch of protocols that the client did not ask for.
@@ -167,7 +169,10 @@ impl Error {
             (_, C::TooFast(_) | C::ClientBusy) => 429,
             (_, C::MethodNotAllowed) => 405,
             (_, C::Loop) => 508,
-            (_, C::NoServer | C::NotResolved | C::QueueFull | C::Overloaded | C::Busy | C::NoDescriptor) => 503,
+            (
+                _,
+                C::NoServer | C::NotResolved | C::QueueFull | C::Overloaded | C::Busy | C::NoDescriptor | C::NoMemory,
+            ) => 503,
             (S::Upstream, C::TimedOut) => 504,
             (S::Upstream, _) => 502,
             (S::Downstream, _) => 400,
@@ -192,6 +197,8 @@ impl Error {
             Cause::TooFast(seconds) => Some(seconds),
             // Any of them may end in the next moment, and a second is the least that can be said.
             Cause::ClientBusy | Cause::Busy | Cause::NoDescriptor => Some(1),
+            // It has waited as long as a head may take, and others have as well.
+            Cause::NoMemory => Some(5),
             _ => None,
         }
     }
@@ -233,6 +240,7 @@ impl Error {
             (_, Cause::NotResolved) => "name not resolved",
             (_, Cause::QueueFull) => "queue full",
             (_, Cause::Overloaded) => "overloaded",
+            (_, Cause::NoMemory) => "memory is short",
             (_, Cause::TooManyInterims) => "too many interim responses",
             (_, Cause::UnaskedSwitch) => "unasked protocol switch",
             (_, Cause::CutOff) => "cut off",
@@ -318,6 +326,7 @@ mod tests {
         check(Internal, T::ResponseBody, C::Bug, None, R::Never);
         check(Internal, T::Request, C::Bug, Some(500), R::Never);
         check(Internal, T::RequestHead, C::Overloaded, Some(503), R::Never);
+        check(Internal, T::Route, C::NoMemory, Some(503), R::Never);
         check(Internal, T::Route, C::Busy, Some(503), R::Never);
         check(Internal, T::Connect, C::NoDescriptor, Some(503), R::Never);
     }

@@ -256,9 +256,12 @@ mod tests {
 
     #[test]
     fn who_comes_too_often_is_told_when_to_come_again() {
-        for (status, cause, expect) in
-            [(429, Cause::TooFast(17), Some("17")), (503, Cause::Busy, Some("1")), (403, Cause::Denied, None)]
-        {
+        for (status, cause, expect) in [
+            (429, Cause::TooFast(17), Some("17")),
+            (503, Cause::Busy, Some("1")),
+            (503, Cause::NoMemory, Some("5")),
+            (403, Cause::Denied, None),
+        ] {
             let (_, head, _) = answer(&get("*/*"), true, |_, cx, out| write_page(status, &error(cause), cx, out));
             let field = head.lines().find_map(|line| line.strip_prefix("Retry-After: "));
             assert_eq!(field, expect, "{head}");

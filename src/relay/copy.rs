@@ -4,7 +4,9 @@ use super::error::RelayError;
 use super::framer::{Chunks, Framer, JOIN_BYTES_MAX};
 use super::patience::while_taken;
 use super::splice::{Ended, splice};
+use super::width::Width;
 use crate::proto::error::Cause;
+use crate::shared::Memory;
 use crate::wire::{Inbox, Intake, Outlet};
 use ringferry_runtime::net::{Mode, Pipe, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed};
@@ -31,12 +33,14 @@ pub struct Source<'a> {
 }
 
 /// Relays a body to its end. `head` is sent first, in one piece with what has already come of the body; it is still
-/// there after an error if nothing was sent.
-pub async fn copy(
+/// there after an error if nothing was sent. What a long body takes of `memory` is left in `width`, since the sink's
+/// peer may not have taken all of it.
+pub async fn copy<'m>(
     mut source: Source<'_>,
     framer: &mut Framer,
     sink: &Outlet,
     head: &mut Option<Vec<u8>>,
+    (memory, width): (&'m Memory, &mut Option<Width<'m>>),
     handle: &Handle,
 ) -> Result<(), RelayError> {
     // Boxed, all but the first: most messages are small and whole by now, and need not make room for the rest.
@@ -48,7 +52,7 @@ pub async fn copy(
     if framer.is_done() {
         return Ok(());
     }
-    Box::pin(rest(&mut source, framer, sink, handle)).await
+    Box::pin(rest(&mut source, framer, sink, (memory, width), handle)).await
 }
 
 /// Relays a head, if there is one, and what has come with it.
@@ -68,28 +72,40 @@ async fn begin(
 }
 
 /// Relays what has not come with the head.
-async fn rest(source: &mut Source<'_>, framer: &mut Framer, sink: &Outlet, handle: &Handle) -> Result<(), RelayError> {
+async fn rest<'m>(
+    source: &mut Source<'_>,
+    framer: &mut Framer,
+    sink: &Outlet,
+    (memory, width): (&'m Memory, &mut Option<Width<'m>>),
+    handle: &Handle,
+) -> Result<(), RelayError> {
     let Source { inbox, intake, stream, alarm, idle, has_moved } = source;
     let idle = *idle;
     while !framer.is_done() {
+        if width.is_none() && framer.is_long() {
+            *width = Some(Width::new(memory, stream, sink.stream()));
+        }
         // What is in the inbox by now is half a line, and has been looked at: more has to come first.
         let mut came = false;
         if has_moved.get()
             && intake.is_plain()
             && let Some(plain_sink) = sink.as_plain()
             && let Some(left) = framer.unseen()
+            && let Some(width) = width
         {
             came = !quiet(inbox, intake, handle).await;
             if !came && let Some(mut pipe) = Pipe::new(handle) {
                 let mut to_go = left;
-                let ended = splice(&mut pipe, stream, plain_sink, &mut to_go, alarm, idle).await;
+                let ended = splice(&mut pipe, stream, plain_sink, &mut to_go, (alarm, idle), width).await;
                 framer.passed(left - to_go);
                 if ended? == Ended::Length {
                     continue;
                 }
             }
         }
-        let chunks = if came || receive(inbox, intake, framer, alarm, idle, handle).await? {
+        let is_little = width.as_ref().is_some_and(Width::is_little);
+        let group = if framer.wants_large(SMALL) && !is_little { Group::Body } else { Group::Head };
+        let chunks = if came || receive(inbox, intake, group, alarm, idle, handle).await? {
             has_moved.set(true);
             framer.take(inbox, handle)
         } else {
@@ -112,12 +128,11 @@ pub(super) async fn quiet(inbox: &mut Inbox, intake: &mut Intake, handle: &Handl
 async fn receive(
     inbox: &mut Inbox,
     intake: &mut Intake,
-    framer: &Framer,
+    group: Group,
     alarm: &mut Alarm,
     idle: Duration,
     handle: &Handle,
 ) -> Result<bool, RelayError> {
-    let group = if framer.wants_large(SMALL) { Group::Body } else { Group::Head };
     intake.set_mode(Mode::Once(group));
     alarm.set(idle);
     match alarm.guard(pin!(intake.recv())).await {

@@ -91,6 +91,15 @@ impl Framer {
         !matches!(self.input, Input::Length(left) if left <= small as u64)
     }
 
+    /// Whether there is more than its exchange has memory for: what is left of it, or what has come of one of which
+    /// that is not known.
+    pub(super) fn is_long(&self) -> bool {
+        match self.input {
+            Input::Length(left) => left >= SPLICE_MIN,
+            _ => self.bytes >= SPLICE_MIN,
+        }
+    }
+
     /// How many bytes, at the most, may be passed on unseen from here, when there are enough to make that worth while.
     pub(super) fn unseen(&self) -> Option<u64> {
         let worth = |left: u64| left >= SPLICE_MIN && left <= self.bytes_max.saturating_sub(self.bytes);

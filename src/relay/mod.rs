@@ -8,9 +8,11 @@ mod framer;
 mod patience;
 mod splice;
 mod tunnel;
+mod width;
 
 pub use copy::{Source, copy, give_back, send};
 pub use error::RelayError;
 pub use framer::{Chunks, Framer};
 pub use patience::while_taken;
 pub use tunnel::{Passed, Tunnel, tunnel};
+pub use width::Width;

@@ -5,6 +5,7 @@
 
 use super::error::RelayError;
 use super::patience::while_taken;
+use super::width::Width;
 use crate::proto::error::Cause;
 use ringferry_runtime::net::{Pipe, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed, Instant};
@@ -23,10 +24,10 @@ pub(super) async fn splice(
     source: &Stream,
     sink: &Stream,
     left: &mut u64,
-    alarm: &mut Alarm,
-    idle: Duration,
+    (alarm, idle): (&mut Alarm, Duration),
+    width: &mut Width<'_>,
 ) -> Result<Ended, RelayError> {
-    let mut pace = Pace::new(sink);
+    let mut pace = Pace::new(source, sink, width);
     while *left > 0 {
         match step(pipe, source, sink, *left)? {
             Moved::Bytes(count) => {
@@ -88,8 +89,10 @@ pub(super) fn step(pipe: &mut Pipe, source: &Stream, sink: &Stream, wanted: u64)
 /// How fast bytes move: others have their turn, and who takes much in a short time gets more room for it. (A large pipe and
 /// a full socket need fewer, larger steps, a quarter of the processor's time for long bodies; but all of it is memory of
 /// the kernel, which a slow reader would hold for hours.)
-pub(super) struct Pace<'a> {
+pub(super) struct Pace<'a, 'm> {
+    source: &'a Stream,
     sink: &'a Stream,
+    width: &'a mut Width<'m>,
     /// Bytes since the last one's turn.
     turn: usize,
     /// Bytes since the instant.
@@ -102,9 +105,9 @@ const FAST_BYTES: usize = 1 << 20;
 /// in this time is fast. Who then takes nothing for as long is no more.
 const FAST_TIME: Duration = Duration::from_millis(500);
 
-impl<'a> Pace<'a> {
-    pub(super) fn new(sink: &'a Stream) -> Pace<'a> {
-        Pace { sink, turn: 0, recent: (0, sink.handle().now()), is_fast: false }
+impl<'a, 'm> Pace<'a, 'm> {
+    pub(super) fn new(source: &'a Stream, sink: &'a Stream, width: &'a mut Width<'m>) -> Pace<'a, 'm> {
+        Pace { source, sink, width, turn: 0, recent: (0, sink.handle().now()), is_fast: false }
     }
 
     /// Counts what has moved; lets other tasks run once this one has moved enough.
@@ -113,9 +116,9 @@ impl<'a> Pace<'a> {
         self.recent.0 += count;
         if self.recent.0 >= FAST_BYTES {
             let now = self.sink.handle().now();
-            // As many as there are large pipes for.
+            // As many as there are large pipes for, and memory.
             if !self.is_fast && now.since(self.recent.1) < FAST_TIME && pipe.widen() {
-                self.set_fast(true);
+                self.is_fast = self.width.widen(self.source, self.sink);
             }
             self.recent = (0, now);
         }
@@ -130,21 +133,17 @@ impl<'a> Pace<'a> {
         let began = self.sink.handle().now();
         let ready = while_taken(pin!(self.sink.writable()), self.sink, alarm, idle).await;
         if self.is_fast && self.sink.handle().now().since(began) > FAST_TIME {
-            self.set_fast(false);
+            self.is_fast = false;
+            self.width.narrow(self.source, self.sink);
         }
         ready.map_err(|Elapsed| RelayError::Sink(Cause::TimedOut))?.map_err(|error| RelayError::sending(&error))
     }
-
-    fn set_fast(&mut self, fast: bool) {
-        self.is_fast = fast;
-        self.sink.store_more(fast);
-    }
 }
 
-impl Drop for Pace<'_> {
+impl Drop for Pace<'_, '_> {
     fn drop(&mut self) {
         if self.is_fast {
-            self.set_fast(false);
+            self.width.end(self.source, self.sink);
         }
     }
 }

@@ -3,7 +3,9 @@
 use super::copy::{quiet, send};
 use super::error::RelayError;
 use super::splice::{Moved, Pace, step};
+use super::width::Width;
 use crate::proto::error::Cause;
+use crate::shared::Memory;
 use crate::wire::{Inbox, Intake, Outlet, Received};
 use ringferry_runtime::net::{Mode, Pipe, Stream};
 use ringferry_runtime::plant::Plant;
@@ -43,6 +45,7 @@ pub fn tunnel<'a>(
     server: Tunnel,
     idle: Duration,
     passed: &'a Passed,
+    memory: &'a Memory,
     handle: &'a Handle,
 ) -> impl Future<Output = Option<RelayError>> + use<'a> {
     let moved = Rc::new(Cell::new(handle.now()));
@@ -54,9 +57,11 @@ pub fn tunnel<'a>(
         to,
         bytes,
         moved: moved.clone(),
+        width: None,
         idle,
         alarm: Alarm::new(handle),
         endures: false,
+        memory,
         handle,
     };
     let (client_stream, server_stream) = (client_outlet.stream().clone(), server_outlet.stream().clone());
@@ -96,10 +101,13 @@ struct Way<'a> {
     bytes: &'a Cell<u64>,
     /// When a byte last moved, either way.
     moved: Rc<Cell<Instant>>,
+    /// Once it has moved more than there is memory for in any case.
+    width: Option<Width<'a>>,
     idle: Duration,
     alarm: Alarm,
     /// The kernel asks whether the peer is still there.
     endures: bool,
+    memory: &'a Memory,
     handle: &'a Handle,
 }
 
@@ -125,6 +133,12 @@ const CALM_TIMES: u32 = 4;
 /// A connection that is silent for this long is one that lasts.
 const QUIET: Duration = Duration::from_secs(30);
 
+/// More than this has to have memory of its own.
+const LONG_BYTES: u64 = 48 * 1024;
+/// A direction that is silent for this long gives that memory back, if its sink has taken nearly all.
+const SILENT: Duration = Duration::from_secs(5);
+const NEARLY_ALL: usize = 32 * 1024;
+
 impl Flow {
     fn after(received: usize) -> Flow {
         match received {
@@ -149,6 +163,9 @@ impl Way<'_> {
                 let chunks = [Some(inbox.take(count, self.handle)), None, None];
                 send(chunks, &self.to, &mut self.alarm, self.idle, self.handle).await?;
                 self.passed(count);
+                if self.width.is_none() && self.bytes.get() > LONG_BYTES {
+                    self.width = Some(Width::new(self.memory, &self.from, self.to.stream()));
+                }
                 if flow == Flow::Bulk
                     && let Some(sink) = self.to.as_plain().filter(|_| self.intake.is_plain()).cloned()
                 {
@@ -160,7 +177,8 @@ impl Way<'_> {
                         flow = Flow::Large;
                     }
                 }
-                self.intake.set_mode(flow.mode());
+                let is_little = self.width.as_ref().is_some_and(Width::is_little);
+                self.intake.set_mode(if is_little { Mode::Once(Group::Head) } else { flow.mode() });
                 match self.receive().await? {
                     Ok(Some(received)) => {
                         flow = Flow::after(received.len());
@@ -189,11 +207,18 @@ impl Way<'_> {
 
     async fn receive(&mut self) -> Result<io::Result<Option<Received>>, RelayError> {
         loop {
+            let now = self.handle.now();
             let quiet = if self.endures { self.idle } else { self.idle.min(QUIET) };
-            self.alarm.set_at(self.moved.get() + quiet);
+            let silent = if self.width.is_some() { now + SILENT } else { now + self.idle };
+            self.alarm.set_at((self.moved.get() + quiet).min(silent));
             let received = self.alarm.guard(pin!(self.intake.recv())).await;
             match received {
                 Ok(received) => return Ok(received),
+                Err(Elapsed) if self.handle.now() < self.moved.get() + quiet => {
+                    if self.to.stream().unacknowledged() <= NEARLY_ALL {
+                        self.width = None;
+                    }
+                }
                 Err(Elapsed) if !self.endures => {
                     self.endures = true;
                     self.from.endure();
@@ -205,13 +230,21 @@ impl Way<'_> {
 
     /// Moves bytes through `pipe` until too few come, or none any more, which the next receive tells.
     async fn splice(&mut self, mut pipe: Pipe, sink: &Stream) -> Result<(), RelayError> {
-        let (mut pace, mut since_empty, mut calm) = (Pace::new(sink), 0, 0);
+        let mut width = self.width.take().unwrap_or_else(|| Width::new(self.memory, &self.from, sink));
+        let ended = self.splice_with(&mut pipe, sink, &mut width).await;
+        self.width = Some(width);
+        ended
+    }
+
+    async fn splice_with(&mut self, pipe: &mut Pipe, sink: &Stream, width: &mut Width<'_>) -> Result<(), RelayError> {
+        let source = self.from.clone();
+        let (mut pace, mut since_empty, mut calm) = (Pace::new(&source, sink, width), 0, 0);
         loop {
-            match step(&mut pipe, &self.from, sink, u64::MAX)? {
+            match step(pipe, &self.from, sink, u64::MAX)? {
                 Moved::Bytes(count) => {
                     self.passed(count);
                     since_empty += count;
-                    pace.moved(count, &mut pipe).await;
+                    pace.moved(count, pipe).await;
                 }
                 Moved::NeedsSource => {
                     calm = if since_empty < CALM_BYTES { calm + 1 } else { 0 };

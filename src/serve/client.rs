@@ -1,6 +1,7 @@
 //! The client's side of a connection.
 
 use super::context::Context;
+use super::work::Work;
 use crate::limit::Ticket;
 use crate::model::SiteId;
 use crate::proto::error::{Cause, Error, Stage};
@@ -36,10 +37,14 @@ pub(super) struct Client {
     pub(super) bulky: bool,
     /// The last answer, if it was small and is still on its way: the exchange has ended without it.
     pub(super) answer: Option<Sending>,
+    /// Memory for what has been answered: until the answer is on its way, and a long one until the client has taken it.
+    pub(super) work: Option<Work>,
+    /// It was a long one.
+    pub(super) is_untaken: bool,
 }
 
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Client>() <= 240);
+const _: () = assert!(size_of::<Client>() <= 256);
 
 /// A client that a proxy in front speaks for.
 pub(super) struct Proxied {
@@ -92,6 +97,8 @@ impl Client {
             shaken: None,
             bulky: false,
             answer: None,
+            work: None,
+            is_untaken: false,
         }
     }
 
@@ -127,13 +134,23 @@ impl Client {
     /// for others to come. False when there will be none. Not an `async fn`, for its size.
     pub(super) fn idle(&mut self, cx: &Rc<Context>, is_fresh: bool) -> impl Future<Output = bool> {
         let mut place = cx.pools.room().place(is_fresh);
+        let idle_until = self.alarm.deadline();
+        if self.is_untaken {
+            self.look_whether_taken(cx.handle.now(), idle_until);
+        }
         std::future::poll_fn(move |task| {
+            if self.is_untaken && self.alarm.poll_elapsed(task).is_ready() {
+                self.look_whether_taken(cx.handle.now(), idle_until);
+            }
             let has_more = self.poll_more(cx, task);
             if let Some(answer) = &mut self.answer
                 && let Poll::Ready((result, chunk)) = Pin::new(answer).poll(task)
             {
                 // Now rather than with the next request: an idle connection holds no memory for what it has sent.
                 self.answer = None;
+                if !self.is_untaken {
+                    self.work = None;
+                }
                 give_back(chunk, &cx.handle);
                 if result.is_err() {
                     return Poll::Ready(false);
@@ -160,6 +177,15 @@ impl Client {
             return Poll::Ready(false);
         }
         Poll::Pending
+    }
+
+    /// Gives back the memory of a long answer once the client has taken nearly all of it, and else looks again soon.
+    fn look_whether_taken(&mut self, now: Instant, idle_until: Instant) {
+        if self.outlet.stream().unacknowledged() <= NEARLY_ALL {
+            self.is_untaken = false;
+            self.work = None;
+        }
+        self.alarm.set_at(if self.is_untaken { idle_until.min(now + LOOK_AGAIN) } else { idle_until });
     }
 
     /// Waits until the last answer has left, if it has not yet: there is more to say, or the end has come. False when it
@@ -226,6 +252,11 @@ impl Client {
         }
     }
 }
+
+/// What the kernel may hold for a client without anybody counting it.
+const NEARLY_ALL: usize = 32 * 1024;
+/// How long a client has to take what it was sent last, before somebody looks whether it has.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A lingering close waits this long for the client to close as well,
 const LINGER_TIME: Duration = Duration::from_secs(2);

@@ -73,7 +73,7 @@ impl Deref for Context {
 impl Context {
     /// A core's context.
     pub fn new(handle: Handle, share: Share, log: LogSink, snapshot: Arc<Snapshot>) -> Context {
-        let pools = Pools::new(&handle, share.stats.clone());
+        let pools = Pools::new(&handle, share.stats.clone(), share.memory.clone());
         pools.room().set_aside(share.descriptors);
         let view = Rc::new(View { pools: pools.view(&snapshot), snapshot });
         share.stats.generation.set(view.snapshot.generation);

@@ -4,13 +4,16 @@ use super::after::After;
 use super::client::Client;
 use super::context::Context;
 use super::local::{answer, fail};
+use super::memory;
 use super::plan::{Decision, Facts, Plan, decide};
 use super::record::Meter;
 use super::transfer::{Failed, client_left, transfer};
+use crate::limit::ACTIVE;
 use crate::proto::error::Error;
 use crate::proto::h1::may_retry;
 use crate::upstream::{Obtain, Tried};
 use ringferry_runtime::Recycled;
+use ringferry_runtime::time::Instant;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -20,7 +23,8 @@ use std::task::Poll;
 pub(super) async fn exchange(cx: &Rc<Context>, client: &mut Client) -> After {
     let listener = client.listener;
     // One that does not end (an upload of hours) must not keep alive what a reload has removed.
-    cx.while_served(listener, pin!(run(cx, client))).await.unwrap_or(After::Cut)
+    let after = cx.while_served(listener, pin!(run(cx, client))).await.unwrap_or(After::Cut);
+    ended(client, after)
 }
 
 async fn run(cx: &Rc<Context>, client: &mut Client) -> After {
@@ -33,15 +37,37 @@ async fn run(cx: &Rc<Context>, client: &mut Client) -> After {
     loop {
         match decide(cx, client, &mut meter.facts) {
             Decision::NeedMore => {
-                if let Err(error) = Box::pin(client.more_head(cx, deadline, bytes_max)).await {
+                if let Err(error) = Box::pin(more(cx, client, deadline, bytes_max)).await {
                     meter.facts = Facts::unread();
                     return Box::pin(fail(cx, client, error, meter)).await;
                 }
             }
             Decision::Answer(reply) => return Box::pin(answer(cx, client, reply, meter)).await,
-            Decision::Forward(plan) => return forward(cx, client, plan, meter).await,
+            Decision::Forward(plan) => {
+                if let Err(error) = memory::take(cx, client, ACTIVE, deadline, plan.stays).await {
+                    return Box::pin(give_up(cx, client, error, &plan, meter)).await;
+                }
+                return forward(cx, client, plan, meter).await;
+            }
         }
     }
+}
+
+/// Gives the memory of an exchange back, or leaves it to what has come of it.
+fn ended(client: &mut Client, mut after: After) -> After {
+    match &mut after {
+        After::Tunnel(joined) => joined.take_memory(client.work.take()),
+        After::Keep if client.answer.is_some() || client.is_untaken => {}
+        _ => client.work = None,
+    }
+    after
+}
+
+/// Receives more of a head, with memory for it.
+async fn more(cx: &Rc<Context>, client: &mut Client, deadline: Instant, bytes_max: usize) -> Result<(), Error> {
+    let bytes = memory::of_head(client.inbox.bytes().len(), bytes_max, &cx.memory);
+    memory::take(cx, client, bytes, deadline, false).await?;
+    client.more_head(cx, deadline, bytes_max).await
 }
 
 /// Sends the request to a server, to another if that one fails and it does no harm, and relays the response.

@@ -9,6 +9,7 @@ mod connection;
 mod context;
 mod exchange;
 mod local;
+mod memory;
 mod opening;
 mod plan;
 mod raw;
@@ -16,6 +17,7 @@ mod record;
 mod respond;
 mod transfer;
 mod tunnel;
+mod work;
 
 pub use connection::serve;
 pub use context::{Context, Through, View};

@@ -4,10 +4,12 @@ use super::after::After;
 use super::client::{Client, Proxied, Shaken};
 use super::context::{Context, View};
 use super::local::fail;
+use super::memory;
 use super::plan::Facts;
 use super::raw::Raw;
 use super::record::Meter;
 use crate::detect::{Opening, Refused, opening, proxy_header};
+use crate::limit::HANDSHAKE;
 use crate::model::{Cidr, ListenerId, Protocol, SiteId, SiteTls};
 use crate::proto::error::{Cause, Error, Stage};
 use crate::tls::Engine;
@@ -34,7 +36,11 @@ enum Begun {
 /// Does what comes before the first request, which may be all.
 pub(super) async fn begin(cx: &Rc<Context>, client: &mut Client) -> After {
     match Box::pin(open(cx, client)).await {
-        Begun::Requests => After::Keep,
+        Begun::Requests => {
+            // What the handshake took. What came with it is a request's, or the start of one.
+            client.work = None;
+            After::Keep
+        }
         Begun::Raw(raw) => raw.join(cx, client).await.map_or(After::Cut, After::Tunnel),
         Begun::Linger => After::Linger,
         Begun::Close => After::Cut,
@@ -100,6 +106,10 @@ fn believe(cx: &Rc<Context>, client: &mut Client, view: &View, addresses: Addres
 
 /// A connection to a port where TLS is spoken.
 async fn tls(cx: &Rc<Context>, client: &mut Client, view: Rc<View>, id: ListenerId) -> Begun {
+    let deadline = client.alarm.deadline();
+    if let Err(error) = memory::take(cx, client, HANDSHAKE, deadline, false).await {
+        return turned_away(cx, client, Protocol::Https, error.cause, None);
+    }
     let Client { intake, inbox, alarm, .. } = client;
     let opened = alarm.guard(pin!(opening(intake, inbox, &cx.handle))).await;
     let name = match opened {

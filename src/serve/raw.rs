@@ -4,11 +4,12 @@
 use super::client::Client;
 use super::context::{Context, View};
 use super::exchange::while_there;
+use super::memory;
 use super::plan::{Facts, Place};
 use super::record::Meter;
 use super::tunnel::Joined;
 use crate::balance::address_hash;
-use crate::limit::Gate;
+use crate::limit::{ACTIVE, Gate};
 use crate::model::{Access, Action, PoolId, ProxyVersion, SiteId, Stream};
 use crate::proto::error::{Cause, Error, Stage};
 use crate::upstream::{Obtain, Tried};
@@ -74,6 +75,12 @@ impl Raw {
             Meter::finish(meter);
             return None;
         };
+        let deadline = cx.handle.now() + self.view.snapshot.config.timeouts.head;
+        if let Err(error) = memory::take(cx, client, ACTIVE, deadline, true).await {
+            meter.error = Some(error);
+            Meter::finish(meter);
+            return None;
+        }
         let (pool, state) = self.view.snapshot.pool(id);
         let obtain = Obtain {
             pools: &cx.pools,
@@ -105,6 +112,7 @@ impl Raw {
         introduce(client, pool.send_proxy_protocol, cx);
         let mut joined = Joined::new(upstream.connection, upstream.attempt, self.idle);
         joined.count_inside(inside.flatten());
+        joined.take_memory(client.work.take());
         joined.take_over(meter);
         Some(joined)
     }

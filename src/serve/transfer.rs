@@ -7,9 +7,10 @@ use super::plan::Plan;
 use super::record::Meter;
 use super::respond::{Final, Response, respond};
 use super::tunnel::Joined;
+use super::work::Work;
 use crate::proto::error::{Cause, Error, Side, Stage};
 use crate::proto::h1::INTERIMS_MAX;
-use crate::relay::{Framer, RelayError, Source, copy, give_back, send};
+use crate::relay::{Framer, RelayError, Source, Width, copy, give_back, send};
 use crate::snapshot::SnapshotPool;
 use crate::upstream::{Connection, Upstream};
 use crate::wire::{Intake, Outlet, Sending};
@@ -126,7 +127,7 @@ async fn head_only(
     begun: &Cell<bool>,
     meter: &mut Meter,
 ) -> (Result<Down, Error>, Upload) {
-    let Client { outlet, intake, answer, .. } = client;
+    let Client { outlet, intake, answer, work, is_untaken, .. } = client;
     let mut sending = plan.head.take().map(|head| {
         // What is encrypted does not come back as it was.
         if connection.outlet.as_plain().is_none() {
@@ -138,7 +139,8 @@ async fn head_only(
     // Nothing waits for the send: it has ended when the response comes, and looking at it only then saves a wake.
     let mut is_first = true;
     let upload = Cell::new(Upload::Ended);
-    let mut down = pin!(download(cx, plan, Sink { outlet, answer }, connection, &upload, begun, meter));
+    let mut down =
+        pin!(download(cx, plan, Sink { outlet, answer, work, is_untaken }, connection, &upload, begun, meter));
     let outcome = poll_fn(|task| {
         if !std::mem::take(&mut is_first)
             && let Some(head) = &mut sending
@@ -172,7 +174,7 @@ async fn both_ways(
     begun: &Cell<bool>,
     meter: &mut Meter,
 ) -> (Result<Down, Error>, Upload) {
-    let Client { outlet, inbox, intake, alarm, answer, .. } = client;
+    let Client { outlet, inbox, intake, alarm, answer, work, is_untaken, .. } = client;
     let idle = plan.view.snapshot.config.timeouts.body_idle;
     let has_moved = Cell::new(!inbox.is_empty());
     let source = Source { inbox, intake, stream: outlet.stream(), alarm, idle, has_moved: &has_moved };
@@ -180,7 +182,8 @@ async fn both_ways(
     let is_asking = plan.expects_continue && !has_moved.get();
     let state = Cell::new(if is_asking { Upload::Asking } else { Upload::Running });
     let mut up = pin!(upload(cx, plan, source, body, &server));
-    let mut down = pin!(download(cx, plan, Sink { outlet, answer }, connection, &state, begun, meter));
+    let mut down =
+        pin!(download(cx, plan, Sink { outlet, answer, work, is_untaken }, connection, &state, begun, meter));
     // Once the body has been received, whether the client is still there has to be looked at.
     let mut watched = None;
     let outcome = poll_fn(|task| {
@@ -224,7 +227,7 @@ async fn upload<'s>(
     let Source { inbox, intake, stream, alarm, idle, has_moved } = source;
     let source = Source { inbox, intake, stream, alarm, idle, has_moved };
     let mut head = plan.head.take();
-    let sent = copy(source, body, server, &mut head, &cx.handle).await;
+    let sent = copy(source, body, server, &mut head, (&cx.memory, &mut None), &cx.handle).await;
     intake.set_mode(Mode::Once(Group::Head));
     (sent, intake)
 }
@@ -234,6 +237,8 @@ struct Sink<'c> {
     outlet: &'c Outlet,
     /// See [`Client`].
     answer: &'c mut Option<Sending>,
+    work: &'c mut Option<Work>,
+    is_untaken: &'c mut bool,
 }
 
 /// The response, to its end; or but for its last send, which is the client's to look at then.
@@ -246,7 +251,7 @@ async fn download(
     begun: &Cell<bool>,
     meter: &mut Meter,
 ) -> Result<Down, Error> {
-    let Sink { outlet: sink, answer } = sink;
+    let Sink { outlet: sink, answer, work, is_untaken } = sink;
     let timeouts = &plan.view.snapshot.config.timeouts;
     let mut response = match head(cx, plan, sink, connection, upload, meter).await? {
         Some(response) => response,
@@ -274,7 +279,15 @@ async fn download(
     if response.ends_by_close {
         sink.stream().reset_on_close(true);
     }
-    let relayed = copy(source, &mut response.framer, sink, &mut head, &cx.handle).await;
+    let mut width = None;
+    let memory = (&*cx.memory, &mut width);
+    let relayed = copy(source, &mut response.framer, sink, &mut head, memory, &cx.handle).await;
+    if let Some(work) = work {
+        for part in width.into_iter().flat_map(Width::into_parts) {
+            work.absorb(part);
+            *is_untaken = true;
+        }
+    }
     if response.ends_by_close && (relayed.is_ok() || head.is_some()) {
         sink.stream().reset_on_close(false);
     }

@@ -5,6 +5,7 @@ use super::client::Client;
 use super::context::Context;
 use super::plan::Place;
 use super::record::Meter;
+use super::work::Work;
 use crate::limit::Inside;
 use crate::proto::error::{Error, Stage};
 use crate::relay::{RelayError, Tunnel, tunnel};
@@ -24,11 +25,12 @@ pub(super) struct Joined {
     meter: Option<Recycled<Meter>>,
     /// Its place among the connections of a stream.
     inside: Option<Inside>,
+    work: Option<Work>,
 }
 
 impl Joined {
     pub(super) fn new(connection: Box<Connection>, attempt: Attempt, idle: Duration) -> Box<Joined> {
-        Box::new(Joined { connection, _attempt: attempt, idle, meter: None, inside: None })
+        Box::new(Joined { connection, _attempt: attempt, idle, meter: None, inside: None, work: None })
     }
 
     /// Takes what the log will need, by name.
@@ -47,20 +49,25 @@ impl Joined {
         self.inside = inside;
     }
 
+    /// Holds this as long as it lasts.
+    pub(super) fn take_memory(&mut self, work: Option<Work>) {
+        self.work = work;
+    }
+
     /// Relays until both sides have ended, or until the tunnel is to end because its listener is gone.
     ///
     /// Not an `async fn`: that would hold its arguments twice, and it may last for days.
     pub(super) fn run(self, cx: &Rc<Context>, client: Client) -> impl Future<Output = ()> {
-        let Joined { connection, _attempt, idle, meter, inside } = self;
+        let Joined { connection, _attempt, idle, meter, inside, work } = self;
         let Client { outlet, intake, inbox, listener, proxied, .. } = client;
         let down = Tunnel { outlet, intake, inbox };
-        let Connection { outlet, intake, inbox, .. } = *connection;
+        let Connection { outlet, intake, inbox, place, .. } = *connection;
         let up = Tunnel { outlet, intake, inbox };
         async move {
-            let _kept = (_attempt, inside, proxied);
+            let _kept = (_attempt, inside, proxied, work, place);
             let Some(mut meter) = meter else { return };
             let relayed = {
-                let relaying = pin!(tunnel(down, up, idle, &meter.passed, &cx.handle));
+                let relaying = pin!(tunnel(down, up, idle, &meter.passed, &cx.memory, &cx.handle));
                 cx.while_served(listener, relaying).await
             };
             // What the meter says of itself when it is dropped: cut off.

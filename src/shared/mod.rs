@@ -2,8 +2,10 @@
 //!
 //! A [`ServerCell`] holds what is true of a server for the whole process (connections in use, health, addresses) and
 //! outlives the snapshots that name it; [`CoreStats`] is what a core tells about itself; [`Command`] and [`Event`] go
-//! between the planes; [`Waiters`] are the requests that wait for a server. No I/O, no clock: time is an argument.
+//! between the planes; [`Waiters`] are the requests that wait for a server; [`Memory`] counts what is taken of the
+//! ceiling. No I/O, no clock: time is an argument.
 
+mod memory;
 mod messages;
 mod registry;
 mod server;
@@ -11,6 +13,7 @@ mod share;
 mod stats;
 mod waiters;
 
+pub use memory::{Memory, Part, Place, Purpose};
 pub use messages::{Command, CoreLink, Event, Events, events};
 pub use registry::Registry;
 pub use server::{InUse, LastError, Resolution, ServerCell, ServerKey};

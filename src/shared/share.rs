@@ -1,6 +1,6 @@
 //! What one core shares with the other cores and with the control plane.
 
-use super::{CoreStats, Events};
+use super::{CoreStats, Events, Memory};
 use crate::limit::{Clients, Gate, Rates, Requests};
 use std::sync::Arc;
 
@@ -15,6 +15,8 @@ pub struct Share {
     pub clients: Arc<Clients>,
     /// Connections of all clients, all cores together.
     pub connections: Arc<Gate>,
+    /// What is taken of the ceiling on memory, all cores together.
+    pub memory: Arc<Memory>,
     /// Requests in flight, all cores together.
     pub requests: Arc<Requests>,
     /// How often clients have come, where that is limited.

@@ -62,6 +62,11 @@ impl Waiters {
         self.calls.load(SeqCst)
     }
 
+    /// Whether anybody waits who has not been woken. Costs one load.
+    pub fn has_sleepers(&self) -> bool {
+        self.asleep.load(SeqCst) > 0
+    }
+
     /// How many are waiting.
     pub fn len(&self) -> usize {
         self.lock().entries.len()

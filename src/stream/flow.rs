@@ -3,10 +3,10 @@
 use super::flows::{Flows, Slot};
 use super::host::{FlowEnd, Host, Plan};
 use crate::health::Policy;
-use crate::limit::{Inside, Ticket};
+use crate::limit::{FLOW, Inside, Ticket};
 use crate::model::Stream;
 use crate::proto::error::{Cause, Error, Stage};
-use crate::shared::Share;
+use crate::shared::{self, Memory, Share};
 use crate::upstream::Attempt;
 use ringferry_runtime::Handle;
 use ringferry_runtime::net::{Datagram, LocalAddress, Segments, Udp};
@@ -240,6 +240,7 @@ pub(super) struct Place {
     /// It counts among the connections of the process.
     is_connection: bool,
     _inside: Option<Inside>,
+    _memory: shared::Place,
 }
 
 /// Flows leave one in this many connections of the process to those who connect, and half of the core's descriptors:
@@ -249,7 +250,7 @@ const PART_LEFT: u32 = 8;
 /// Why there is no place for a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoPlace {
-    /// All clients together have as many as they may.
+    /// All clients together have as many as they may, or as there is memory for.
     Full,
     /// This client has.
     ClientFull,
@@ -258,7 +259,9 @@ pub(super) enum NoPlace {
 impl Place {
     pub(super) fn take(base: &Rc<Base>, plan: &Plan<'_>, stream: &Stream, client: IpAddr) -> Result<Place, NoPlace> {
         let config = &plan.snapshot.config;
-        let mut place = Place { base: base.clone(), ticket: None, is_connection: false, _inside: None };
+        let memory = Memory::try_place(&base.share.memory, FLOW).ok_or(NoPlace::Full)?;
+        let mut place =
+            Place { base: base.clone(), ticket: None, is_connection: false, _inside: None, _memory: memory };
         // A trusted proxy speaks for many clients.
         if !config.trusted_proxies.iter().any(|set| set.contains(client)) {
             let max = config.limits.connections_per_client.try_into().unwrap_or(u32::MAX);

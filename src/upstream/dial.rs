@@ -40,7 +40,7 @@ pub(super) async fn dial(
     };
     let intake = Intake::plain(stream.receiver(Mode::Once(Group::Head)));
     let outlet = Outlet::plain(stream);
-    let mut connection = Box::new(Connection { outlet, intake, inbox: Inbox::Empty, alarm, bulky: false });
+    let mut connection = Box::new(Connection { outlet, intake, inbox: Inbox::Empty, alarm, bulky: false, place: None });
     if !matches!(reach, Reach::Plain) {
         Box::pin(secure(&mut connection, reach, handle)).await.map_err(failed)?;
     }

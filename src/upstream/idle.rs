@@ -3,7 +3,8 @@
 //! A connection that waits here has a receive armed: if the server closes it, or says something that nobody asked for,
 //! the receive completes and the connection is not used again. That is the probe before reuse, and it costs no call.
 
-use crate::shared::CoreStats;
+use crate::limit::{IDLE, IDLE_TLS};
+use crate::shared::{CoreStats, Memory, Place};
 use crate::wire::{Inbox, Intake, Outlet};
 use ringferry_runtime::Group;
 use ringferry_runtime::net::Mode;
@@ -25,17 +26,20 @@ pub struct Connection {
     pub alarm: Alarm,
     /// Its last response was larger than a buffer: the next one will be, too.
     pub bulky: bool,
+    /// Memory for it while it is kept; taken once, when it is kept for the first time.
+    pub place: Option<Place>,
 }
 
 /// The stock, last in first out: the warmest connection serves next, the coldest ones time out.
 pub(super) struct Idle {
     stock: RefCell<Vec<(Box<Connection>, Instant)>>,
     stats: Arc<CoreStats>,
+    memory: Arc<Memory>,
 }
 
 impl Idle {
-    pub(super) fn new(stats: Arc<CoreStats>) -> Idle {
-        Idle { stock: RefCell::default(), stats }
+    pub(super) fn new(stats: Arc<CoreStats>, memory: Arc<Memory>) -> Idle {
+        Idle { stock: RefCell::default(), stats, memory }
     }
 
     /// The connection used last that still stands.
@@ -47,14 +51,20 @@ impl Idle {
         })
     }
 
-    /// Keeps a connection, unless it has more to say or there are `max` already. `janitor` is woken when it ends.
+    /// Keeps a connection, unless it has more to say, there are `max` already, or memory is short. `janitor` is woken
+    /// when it ends.
     pub(super) fn put(&self, mut connection: Box<Connection>, max: usize, now: Instant, janitor: &Waker) {
         // A stream of receives costs less for small responses; it has to be ended before a body can be spliced.
         connection.intake.set_mode(if connection.bulky { Mode::Once(Group::Head) } else { Mode::Stream });
         let quiet = connection.intake.poll_recv(&mut Context::from_waker(janitor)).is_pending();
         connection.alarm.clear();
+        if connection.place.is_none() {
+            let bytes = if connection.intake.is_plain() { IDLE } else { IDLE + IDLE_TLS };
+            connection.place = Memory::try_place(&self.memory, bytes);
+        }
+        let has_place = connection.place.is_some();
         self.change(|stock| {
-            if quiet && stock.len() < max {
+            if quiet && has_place && stock.len() < max {
                 stock.push((connection, now));
             }
         });

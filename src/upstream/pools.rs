@@ -3,7 +3,7 @@
 use super::idle::{Connection, Idle};
 use crate::balance::Picker;
 use crate::room::Room;
-use crate::shared::{CoreStats, ServerCell};
+use crate::shared::{CoreStats, Memory, ServerCell};
 use crate::snapshot::Snapshot;
 use ringferry_runtime::Handle;
 use ringferry_runtime::time::Sleep;
@@ -58,6 +58,7 @@ impl PoolView {
 pub struct Pools {
     handle: Handle,
     stats: Arc<CoreStats>,
+    memory: Arc<Memory>,
     room: Room,
     known: RefCell<Vec<Weak<Slot>>>,
     /// The waker of the janitor's task.
@@ -68,11 +69,12 @@ pub struct Pools {
 
 impl Pools {
     /// No servers yet.
-    pub fn new(handle: &Handle, stats: Arc<CoreStats>) -> Pools {
+    pub fn new(handle: &Handle, stats: Arc<CoreStats>, memory: Arc<Memory>) -> Pools {
         Pools {
             handle: handle.clone(),
             room: Room::new(handle, stats.clone()),
             stats,
+            memory,
             known: RefCell::default(),
             janitor: RefCell::default(),
             idle_timeout: Cell::new(Duration::ZERO),
@@ -98,7 +100,7 @@ impl Pools {
         let mut known = self.known.borrow_mut();
         let same = known.iter().filter_map(Weak::upgrade).find(|slot| Arc::ptr_eq(&slot.cell, cell));
         Server(same.unwrap_or_else(|| {
-            let slot = Rc::new(Slot { cell: cell.clone(), idle: Idle::new(self.stats.clone()) });
+            let slot = Rc::new(Slot { cell: cell.clone(), idle: Idle::new(self.stats.clone(), self.memory.clone()) });
             known.push(Rc::downgrade(&slot));
             slot
         }))

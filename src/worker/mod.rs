@@ -3,6 +3,7 @@
 mod datagrams;
 mod keep;
 
+use crate::limit::{Budget, Buffers};
 use crate::listen::{Handed, Peer, admit, listen};
 use crate::log::LogSink;
 use crate::model::Protocol;
@@ -39,7 +40,8 @@ pub struct Worker {
 impl Worker {
     /// Works until told to stop. `started` is told whether the core could be made, and its ring restricted.
     pub fn run(self, started: &SyncSender<Result<RingRestriction, KernelError>>) {
-        let settings = Settings { kernel: self.kernel, restrict_ring: self.restrict_ring, ..Settings::default() };
+        let settings = settings(self.share.memory.budget());
+        let settings = Settings { kernel: self.kernel, restrict_ring: self.restrict_ring, ..settings };
         let core = match Core::new(&settings) {
             Ok(core) => core,
             Err(error) => return drop(started.send(Err(error))),
@@ -54,6 +56,20 @@ impl Worker {
         let Worker { share, log, snapshot, commands, handed, peers, .. } = self;
         let cx = Rc::new(Context::new(handle, share, log, snapshot));
         work(cx, commands, handed, peers.into())
+    }
+}
+
+/// What the budget leaves for the buffers of a core.
+fn settings(budget: &Budget) -> Settings {
+    let Buffers { head, body, datagram, pipes, wide_pipes, vectors } = budget.buffers;
+    Settings {
+        head_buffers: head,
+        body_buffers: body,
+        datagram_buffers: datagram,
+        pipes,
+        wide_pipes,
+        vectors,
+        ..Settings::default()
     }
 }
 
@@ -118,8 +134,8 @@ fn publish(cx: &Rc<Context>, snapshot: Arc<Snapshot>, peers: &Rc<[Peer]>) {
 }
 
 async fn take_over(cx: Rc<Context>, mut handed: Mailbox<Handed>) {
-    while let Some(Handed { socket, listener }) = handed.recv().await {
-        admit(&cx, socket, listener);
+    while let Some(fresh) = handed.recv().await {
+        admit(&cx, fresh);
     }
 }
 

@@ -2,10 +2,10 @@
 
 use crate::draw::Draw;
 use crate::loader::Loader;
-use ringferry::limit::{Clients, Gate, Rates, Requests};
+use ringferry::limit::{Budget, Clients, Gate, Rates, Requests};
 use ringferry::listen::Peer;
 use ringferry::log::{self, Batch};
-use ringferry::shared::{Command, CoreStats, Event, Share, events};
+use ringferry::shared::{Command, CoreStats, Event, Memory, Share, events};
 use ringferry::snapshot::Snapshot;
 use ringferry::worker::Worker;
 use ringferry_runtime::mailbox::{self, Sender};
@@ -24,6 +24,8 @@ pub(crate) struct Proxy {
 
 /// What the cores tell.
 pub(crate) struct Told {
+    memory: Arc<Memory>,
+    used_at_first: u64,
     stats: Vec<Arc<CoreStats>>,
     connections: Arc<Gate>,
     lines: mpsc::Receiver<Batch>,
@@ -43,6 +45,7 @@ impl Proxy {
         let (queue, lines) = log::queue();
         let (told, events) = events();
         let (clients, connections) = (Arc::new(Clients::new(1024)), Arc::new(Gate::default()));
+        let memory = Arc::new(Memory::new(budget(count, calm, draw)));
         let (requests, rates) = (Arc::new(Requests::new(64)), Arc::new(Rates::new(64, 1)));
         let stats: Vec<_> = (0..count).map(|_| Arc::new(CoreStats::default())).collect();
         let (handed_in, handed_out): (Vec<_>, Vec<_>) = (0..count).map(|_| mailbox::channel(8)).unzip();
@@ -62,6 +65,7 @@ impl Proxy {
                 requests: requests.clone(),
                 rates: rates.clone(),
                 descriptors: 1000,
+                memory: memory.clone(),
                 events: told.clone(),
             };
             let log = queue.sink(first.config.log.format);
@@ -80,7 +84,16 @@ impl Proxy {
         }
         let proxy = Proxy {
             commands,
-            told: Told { stats, connections, lines, events, drained: 0, complaints: Vec::new() },
+            told: Told {
+                used_at_first: memory.used(),
+                memory,
+                stats,
+                connections,
+                lines,
+                events,
+                drained: 0,
+                complaints: Vec::new(),
+            },
             works,
             loader,
             current: first,
@@ -152,10 +165,21 @@ impl Told {
         }
     }
 
+    /// Bytes of memory that count as used although all have gone.
+    pub(crate) fn memory_left(&self) -> u64 {
+        self.memory.used() - self.used_at_first
+    }
+
     /// Connections of clients, as all cores together count them, and as each does.
     pub(crate) fn connections(&self) -> (u32, u64) {
         (self.connections.inside(), self.stats.iter().map(|stats| stats.connections.value()).sum())
     }
+}
+
+/// Often as little memory as there may be, so that it runs out.
+fn budget(cores: usize, calm: bool, draw: &mut Draw) -> Budget {
+    let ceiling = if !calm && draw.once_in(2) { Budget::min(cores) } else { 256 << 20 };
+    Budget::new(ceiling, cores).expect("enough memory")
 }
 
 /// Small rings, so that they run out.

@@ -124,6 +124,9 @@ pub(crate) fn run(seed: u64) -> Outcome {
         told.listen(|line| note(line, &ledger));
         ledger.close();
         problems.extend(ledger.problems());
+        if told.memory_left() > 0 {
+            problems.push(format!("all have gone, and {} bytes of memory are taken", told.memory_left()));
+        }
         if told.connections() != (0, 0) {
             problems.push(format!("all have gone, and {:?} connections are counted", told.connections()));
         }

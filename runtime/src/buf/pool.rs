@@ -16,8 +16,6 @@ struct Stock {
     count: usize,
 }
 
-/// Vectors kept, three for each of 64 exchanges; beyond it they are freed.
-const SMALL_COUNT: usize = 192;
 /// A fresh vector: a head with its forwarding fields fits, and a small body behind it.
 const SMALL: usize = 2048;
 /// A vector that has grown beyond this is freed instead of kept.
@@ -30,9 +28,10 @@ const LARGE_MAX: usize = 80 * 1024;
 const LARGE_COUNT: usize = 8;
 
 impl Pool {
-    pub(crate) fn new() -> Pool {
+    /// Keeps `count` vectors at the most, and some large ones; beyond it they are freed.
+    pub(crate) fn new(count: usize) -> Pool {
         let stock = |min, max, count| Stock { vectors: RefCell::default(), min, max, count };
-        Pool { small: stock(SMALL, SMALL_MAX, SMALL_COUNT), large: stock(LARGE, LARGE_MAX, LARGE_COUNT) }
+        Pool { small: stock(SMALL, SMALL_MAX, count), large: stock(LARGE, LARGE_MAX, LARGE_COUNT) }
     }
 
     /// An empty vector.

@@ -234,7 +234,7 @@ fn a_gather_cannot_have_sent_more_than_it_had() {
 
 #[test]
 fn the_stock_keeps_vectors_of_the_usual_size_only() {
-    let pool = Pool::new();
+    let pool = Pool::new(192);
     let mut bytes = pool.take();
     bytes.extend_from_slice(b"used");
     let place = bytes.as_ptr();

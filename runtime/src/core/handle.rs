@@ -1,6 +1,6 @@
 //! What tasks ask of their core, and what operations do.
 
-use super::{Handle, PIPES_IDLE_MAX, PIPES_MAX, PIPES_WIDE_MAX};
+use super::{Handle, PIPES_IDLE_MAX};
 use crate::buf::{Group, Ticket};
 use crate::driver::{Kind, Slots, Stats};
 use crate::kernel::{Completion, Kernel, Op, PipeEnds, RawDescriptor, Token};
@@ -143,7 +143,7 @@ impl Handle {
 
     pub(crate) fn take_pipe(&self) -> Option<PipeEnds> {
         let mut pipes = self.0.pipes.borrow_mut();
-        if pipes.in_use >= PIPES_MAX {
+        if pipes.in_use >= pipes.max {
             return None;
         }
         let ends = pipes.idle.pop().or_else(|| self.kernel().pipe().ok())?;
@@ -165,7 +165,7 @@ impl Handle {
     /// Makes a pipe that is in use as large as pipes get, unless there are enough of those. Whether it is.
     pub(crate) fn widen_pipe(&self, ends: &mut PipeEnds) -> bool {
         let mut pipes = self.0.pipes.borrow_mut();
-        if !ends.is_wide() && pipes.wide < PIPES_WIDE_MAX {
+        if !ends.is_wide() && pipes.wide < pipes.wide_max {
             self.kernel().widen_pipe(ends);
             pipes.wide += usize::from(ends.is_wide());
         }

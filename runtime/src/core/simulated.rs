@@ -27,7 +27,7 @@ impl Core {
         let registered = task::register(remote.clone()).expect("a number: there are too many cores in one process");
         let kernel =
             Kernel::simulated(&settings.for_kernel(), world, role, remote.clone()).expect("memory for buffers");
-        Core::with(kernel, None, remote, registered)
+        Core::with(kernel, None, settings, remote, registered)
     }
 
     /// Whether it has something to do although nothing happens around it.

@@ -16,6 +16,7 @@ pub use crate::sys::ring::{KernelError, RingRestriction};
 pub use crate::sys::segments::Segments;
 
 use crate::buf::{Chunk, Gather, Group, GroupSettings, Lent, Ticket};
+use crate::sys::hold::{self, Hold, Way};
 use crate::sys::ktls::{self, ControlRecord, RecordKey};
 use crate::sys::pipe;
 pub(crate) use crate::sys::pipe::PipeEnds;
@@ -418,6 +419,17 @@ impl Kernel {
     pub(crate) fn store_more(&mut self, fd: RawDescriptor, more: bool) {
         simulated!(self, sim => sim.world().store_more(fd, more));
         socket::store_more(fd, more);
+    }
+
+    pub(crate) fn hold(&mut self, fd: RawDescriptor, way: Way, hold: Hold) {
+        // What a world holds of a connection is drawn by it.
+        simulated!(self, _kernel => ());
+        hold::hold(fd, way, hold);
+    }
+
+    pub(crate) fn unacknowledged(&mut self, fd: RawDescriptor) -> usize {
+        simulated!(self, sim => sim.world().unacknowledged(fd));
+        socket::unacknowledged(fd)
     }
 
     pub(crate) fn reset_on_close(&mut self, fd: RawDescriptor, reset: bool) {

@@ -2,6 +2,7 @@
 
 use crate::core::Handle;
 use crate::kernel::RawDescriptor;
+use crate::sys::hold::{Hold, Way};
 use std::cell::Cell;
 
 /// See the module.
@@ -10,11 +11,13 @@ pub(crate) struct Descriptor {
     handle: Handle,
     /// The kernel makes records of what is sent.
     records: Cell<bool>,
+    /// What the kernel was told to hold of what is sent, and of what is received.
+    holds: Cell<[Option<Hold>; 2]>,
 }
 
 impl Descriptor {
     pub(crate) fn new(handle: &Handle, raw: RawDescriptor) -> Descriptor {
-        Descriptor { raw, handle: handle.clone(), records: Cell::new(false) }
+        Descriptor { raw, handle: handle.clone(), records: Cell::new(false), holds: Cell::default() }
     }
 
     pub(crate) fn raw(&self) -> RawDescriptor {
@@ -27,6 +30,15 @@ impl Descriptor {
 
     pub(super) fn set_has_records(&self) {
         self.records.set(true);
+    }
+
+    /// Has the kernel hold so much. Costs no call where it does already.
+    pub(super) fn hold(&self, way: Way, hold: Hold) {
+        let mut holds = self.holds.get();
+        if holds[way as usize].replace(hold) != Some(hold) {
+            self.holds.set(holds);
+            self.handle.kernel().hold(self.raw, way, hold);
+        }
     }
 
     pub(crate) fn handle(&self) -> &Handle {

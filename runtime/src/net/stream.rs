@@ -1,10 +1,11 @@
 //! A connected stream socket, TCP or unix.
 
-use super::{ControlRecord, Descriptor, Mode, Receiver, RecordKey, Send, SendAll, SendWhole};
+use super::{ControlRecord, Descriptor, Hold, Mode, Receiver, RecordKey, Send, SendAll, SendWhole};
 use crate::buf::Chunk;
 use crate::core::Handle;
 use crate::kernel::{Op, RawDescriptor, Socket};
 use crate::op;
+use crate::sys::hold::Way;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::path::Path;
@@ -90,6 +91,16 @@ impl Stream {
         self.descriptor.handle().kernel().store_more(self.descriptor.raw(), more);
     }
 
+    /// How much the kernel may hold of what is sent, until the other end has acknowledged it.
+    pub fn hold_sent(&self, hold: Hold) {
+        self.descriptor.hold(Way::Sent, hold);
+    }
+
+    /// How much the kernel may hold of what has come and was not received. What has come already stays.
+    pub fn hold_received(&self, hold: Hold) {
+        self.descriptor.hold(Way::Received, hold);
+    }
+
     /// Waits until there is something to receive: bytes, the end, or an error.
     pub async fn readable(&self) -> io::Result<()> {
         op::ready(&self.descriptor, READABLE).await.map(drop)
@@ -130,6 +141,11 @@ impl Stream {
     /// Sends a record of type `kind`, if there is room for it at once.
     pub fn send_control(&self, kind: u8, bytes: &[u8]) -> io::Result<()> {
         self.descriptor.handle().kernel().send_control(self.descriptor.raw(), kind, bytes)
+    }
+
+    /// How many bytes the kernel holds that were sent and that the other end has not acknowledged.
+    pub fn unacknowledged(&self) -> usize {
+        self.descriptor.handle().kernel().unacknowledged(self.descriptor.raw())
     }
 
     /// The core that it is on.

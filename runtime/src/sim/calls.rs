@@ -242,6 +242,13 @@ impl World {
         state.store_more(file, more);
     }
 
+    /// Bytes that were taken to be sent and have not arrived.
+    pub(crate) fn unacknowledged(&self, number: i32) -> usize {
+        let mut state = self.lock();
+        let file = state.file_of(number);
+        state.unacknowledged(file)
+    }
+
     pub(crate) fn acknowledged(&self, number: i32) -> Option<u64> {
         let mut state = self.lock();
         let file = state.file_of(number);

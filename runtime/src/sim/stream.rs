@@ -169,6 +169,10 @@ impl State {
         Ok(())
     }
 
+    pub(super) fn unacknowledged(&mut self, id: FileId) -> usize {
+        self.end(id).map_or(0, |end| end.outgoing.len() + end.in_flight)
+    }
+
     pub(super) fn acknowledged(&mut self, id: FileId) -> Option<u64> {
         self.end(id).filter(|end| end.addresses.is_some()).map(|end| end.acknowledged)
     }

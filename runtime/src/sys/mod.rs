@@ -7,6 +7,7 @@ pub(crate) mod datagram;
 mod doze;
 pub(crate) mod epoll;
 pub(crate) mod event;
+pub(crate) mod hold;
 pub(crate) mod ktls;
 pub(crate) mod listener;
 pub(crate) mod message;

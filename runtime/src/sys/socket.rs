@@ -104,6 +104,14 @@ pub(crate) fn acknowledged(fd: RawFd) -> Option<u64> {
     (result == 0 && len as usize == size_of_val(&info)).then_some(info[15])
 }
 
+/// Bytes that were sent and that the peer has not acknowledged.
+pub(crate) fn unacknowledged(fd: RawFd) -> usize {
+    let mut count: libc::c_int = 0;
+    // SAFETY: TIOCOUTQ (SIOCOUTQ of a socket) writes an integer to `count`, which lives for the call.
+    let result = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut count) };
+    if result == 0 { usize::try_from(count).unwrap_or(0) } else { 0 }
+}
+
 /// Takes ownership of a descriptor that the kernel has just made.
 pub(crate) fn own(fd: RawFd) -> OwnedFd {
     // SAFETY: `fd` is the result of an accept that nobody has looked at yet, or of the one owner (`net::Descriptor`)

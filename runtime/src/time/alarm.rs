@@ -40,6 +40,11 @@ impl Alarm {
         self.deadline = deadline;
     }
 
+    /// When it is; far away where there is none.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
     /// Removes the deadline.
     pub fn clear(&mut self) {
         self.deadline = NEVER;

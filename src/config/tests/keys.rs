@@ -94,21 +94,15 @@ r.toml:6:1: error: unknown key "something_else" in [[site]]
 #[test]
 fn what_a_later_version_has_is_named_as_such() {
     check(
-        r#"[resources]
-memory = "64MiB"
-[[site]]
+        r#"[[site]]
 host = "a"
 route = [{ upstream = { servers = [3000], health_check = "/up" }, cache = true }]
 "#,
-        r#"r.toml:1:2: error: "resources" is not in this version of Ringferry yet
-    [resources]
-     ^^^^^^^^^
-    remove it: [limits] bounds connections and heads
-r.toml:5:43: error: "health_check" is not in this version of Ringferry yet
+        r#"r.toml:3:43: error: "health_check" is not in this version of Ringferry yet
     route = [{ upstream = { servers = [3000], health_check = "/up" }, cache = true }]
                                               ^^^^^^^^^^^^
     remove it: servers that fail requests are taken out by `eject_after`
-r.toml:5:67: error: "cache" is not in this version of Ringferry yet
+r.toml:3:67: error: "cache" is not in this version of Ringferry yet
     route = [{ upstream = { servers = [3000], health_check = "/up" }, cache = true }]
                                                                       ^^^^^
     remove it: every response is passed on as it arrives"#,
@@ -178,7 +172,9 @@ r.toml:9:53: error: unknown balance "leastconn"
 #[test]
 fn numbers_have_ranges() {
     check(
-        r#"[limits]
+        r#"[resources]
+memory = "64KiB"
+[limits]
 head_bytes = "16MiB"
 header_count = 300
 connections = 99999999999999999999
@@ -188,21 +184,25 @@ head = "0s"
 host = "a"
 redirect = { to = "https://b", status = 303 }
 "#,
-        r#"r.toml:2:14: error: head_bytes can be 1KiB to 1MiB
+        r#"r.toml:2:10: error: memory can be 1MiB to 1024GiB
+    memory = "64KiB"
+             ^^^^^^^
+    write: memory = "64MiB"
+r.toml:4:14: error: head_bytes can be 1KiB to 1MiB
     head_bytes = "16MiB"
                  ^^^^^^^
     write: head_bytes = "64KiB"
-r.toml:3:16: error: header_count is 300; it can be 1 to 256
+r.toml:5:16: error: header_count is 300; it can be 1 to 256
     header_count = 300
                    ^^^
-r.toml:4:15: error: connections is 99999999999999999999; it can be 1 to 1048576
+r.toml:6:15: error: connections is 99999999999999999999; it can be 1 to 1048576
     connections = 99999999999999999999
                   ^^^^^^^^^^^^^^^^^^^^
-r.toml:6:8: error: head cannot be zero: everything would end at once
+r.toml:8:8: error: head cannot be zero: everything would end at once
     head = "0s"
            ^^^^
     write the longest wait that is fine, as head = "1h"
-r.toml:9:41: error: status 303 is not one of 301, 302, 307, 308
+r.toml:11:41: error: status 303 is not one of 301, 302, 307, 308
     redirect = { to = "https://b", status = 303 }
                                             ^^^
     write 308 (moved for good) or 307 (for now); 301 and 302 turn a POST into a GET"#,

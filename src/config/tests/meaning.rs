@@ -230,6 +230,7 @@ const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
             ("state", "state = '/var/x'"),
             ("kernel_tls", "kernel_tls = true"),
             ("listen", "listen.http = 81"),
+            ("resources", "resources.memory = '64MiB'"),
             ("limits", "limits.connections = 5"),
             ("timeouts", "timeouts.head = '1s'"),
             ("log", "log.format = 'json'"),
@@ -247,6 +248,7 @@ const KEYS: &[(&schema::Schema, &[(&str, &str)])] = &[
             ("from", "listen.http = { address = ':80', proxy_protocol = 'required', from = '::1' }"),
         ],
     ),
+    (&schema::RESOURCES, &[("memory", "resources.memory = '64MiB'")]),
     (
         &schema::LIMITS,
         &[

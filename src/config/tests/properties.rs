@@ -11,6 +11,8 @@ trusted_proxies = ["lan", "10.0.0.0/8", "::ffff:1.2.3.4/100"]
 drain_timeout = "30s"
 [listen]
 http = [":80", "127.0.0.1:8080", "[::1]:80", 81]
+[resources]
+memory = "64MiB"
 [limits]
 head_bytes = "64KiB"
 header_count = 100

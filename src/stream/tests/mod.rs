@@ -7,10 +7,10 @@ mod servers;
 
 use super::{FlowEnd, Host, Plan, udp};
 use crate::health::Phase;
-use crate::limit::{Clients, Gate, Rates, Requests};
+use crate::limit::{Budget, Clients, Gate, Rates, Requests};
 use crate::model::{Access, Balance, Config, Limits, Listener, Pool, PoolId, Protocol, Server, ServerAddress, Stream};
 use crate::proto::error::Error;
-use crate::shared::{CoreStats, Registry, Share, events};
+use crate::shared::{CoreStats, Memory, Registry, Share, events};
 use crate::snapshot::{Bound, Snapshot, Tls};
 use crate::upstream::{PoolView, Pools};
 use ringferry_runtime::net::{DatagramReceiver, Udp};
@@ -157,6 +157,7 @@ impl Setup {
                 stats: Arc::new(CoreStats::default()),
                 clients: Arc::new(Clients::new(1024)),
                 connections: Arc::default(),
+                memory: Arc::new(Memory::new(Budget::for_machine(None, 1))),
                 requests: Arc::new(Requests::new(1024)),
                 rates: Arc::new(Rates::new(1024, 0)),
                 descriptors: self.descriptors,
@@ -166,7 +167,7 @@ impl Setup {
             let config = self.config(Vec::new(), &[]);
             let nothing = Arc::new(Snapshot::new(0, config, Vec::new(), Tls::default(), "".into(), &mut registry));
             let bench = Rc::new(Bench {
-                pools: Pools::new(&handle, share.stats.clone()),
+                pools: Pools::new(&handle, share.stats.clone(), share.memory.clone()),
                 share: share.clone(),
                 view: RefCell::new((nothing, Vec::new())),
                 registry: RefCell::new(registry),

@@ -1,0 +1,114 @@
+//! How much the kernel may hold of what passes a TCP connection. It counts what it really uses, overhead included;
+//! unless told otherwise it goes up to megabytes for each connection whose peer has once been fast, whoever reads it
+//! now.
+
+use super::check;
+use std::os::fd::RawFd;
+
+/// What the kernel may hold of one direction of a connection, between us and the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// 32 KiB: what comes beyond it is thrown away, and sent again. For those who are not read for a while.
+    Least,
+    /// 64 KiB of what is sent, and 128 KiB of what is received, as before anything has come: two segments have to fit,
+    /// and those of loopback have 64 KiB. Bytes pass, slowly where the way is long.
+    Little,
+    /// 416 KiB. More than a pipe takes, and than may wait to be sent
+    /// ([`Stream::store_more`](crate::net::Stream::store_more)), so what moves in steps of that size is not held up; 16
+    /// Mbit/s over a way of 150 ms go.
+    Usual,
+    /// 4 MiB, or 6 MiB of what is received where an administrator allows no more than the [usual](Hold::Usual) to be
+    /// asked for: then the kernel's own limits hold, and it decides.
+    Much,
+}
+
+/// Which direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Sent,
+    Received,
+}
+
+/// Asked for; the kernel doubles it for its own overhead.
+const LEAST: libc::c_int = 16 * 1024;
+const LITTLE_SENT: libc::c_int = 32 * 1024;
+const LITTLE_RECEIVED: libc::c_int = 64 * 1024;
+/// What Linux has let everybody ask for since ever (`wmem_max`, `rmem_max`).
+const USUAL: libc::c_int = 212_992;
+const MUCH: libc::c_int = 2 * 1024 * 1024;
+
+/// Bits of SO_BUF_LOCK (Linux 5.14): the sizes that were asked for hold, and the kernel changes them no more.
+const SENT_LOCKED: libc::c_int = 1;
+const RECEIVED_LOCKED: libc::c_int = 2;
+
+/// Says how much. On what is no TCP socket it does the same, or nothing.
+pub(crate) fn hold(fd: RawFd, way: Way, hold: Hold) {
+    let name = if way == Way::Sent { libc::SO_SNDBUF } else { libc::SO_RCVBUF };
+    let asked = match hold {
+        Hold::Least => LEAST,
+        Hold::Little if way == Way::Sent => LITTLE_SENT,
+        Hold::Little => LITTLE_RECEIVED,
+        Hold::Usual => USUAL,
+        Hold::Much => MUCH,
+    };
+    set(fd, name, asked);
+    if hold == Hold::Much && get(fd, name) < 2 * MUCH {
+        let locked = if way == Way::Sent { SENT_LOCKED } else { RECEIVED_LOCKED };
+        set(fd, libc::SO_BUF_LOCK, get(fd, libc::SO_BUF_LOCK) & !locked);
+    }
+}
+
+/// What the kernel may hold now.
+fn get(fd: RawFd, name: libc::c_int) -> libc::c_int {
+    let mut value: libc::c_int = 0;
+    let mut len = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes to `value`, and how many to `len`; both live for the call.
+    let result = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, name, (&raw mut value).cast(), &mut len) };
+    if check(result).is_ok() { value } else { 0 }
+}
+
+fn set(fd: RawFd, name: libc::c_int, value: libc::c_int) {
+    let len = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: the kernel reads `len` bytes of `value`, which lives for the call. A refusal leaves things as they were.
+    unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, name, (&raw const value).cast(), len) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn a_connection_holds_what_it_is_told_to_either_way() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let fd = stream.as_raw_fd();
+        for (way, name) in [(Way::Sent, libc::SO_SNDBUF), (Way::Received, libc::SO_RCVBUF)] {
+            let held = |told| {
+                hold(fd, way, told);
+                get(fd, name)
+            };
+            assert_eq!(held(Hold::Least), 2 * LEAST);
+            let little = held(Hold::Little);
+            assert_eq!(little, 2 * if way == Way::Sent { LITTLE_SENT } else { LITTLE_RECEIVED });
+            let usual = held(Hold::Usual);
+            assert!(usual > little && usual <= 2 * USUAL, "{usual}");
+            let lock = get(fd, libc::SO_BUF_LOCK);
+            held(Hold::Much);
+            let is_free = get(fd, libc::SO_BUF_LOCK) != lock;
+            assert!(is_free || get(fd, name) == 2 * MUCH, "the kernel decides, or it is what was asked for");
+        }
+    }
+
+    #[test]
+    fn one_direction_does_not_change_the_other() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let fd = stream.as_raw_fd();
+        hold(fd, Way::Received, Hold::Least);
+        hold(fd, Way::Sent, Hold::Much);
+        assert_eq!(get(fd, libc::SO_RCVBUF), 2 * LEAST);
+        assert_eq!(get(fd, libc::SO_BUF_LOCK) & RECEIVED_LOCKED, RECEIVED_LOCKED);
+    }
+}
