@@ -89,6 +89,7 @@ async fn forward(cx: &Rc<Context>, client: &mut Client, plan: Recycled<Plan>, mu
             Ok(upstream) => Ok(upstream),
             // Boxed, like all that most exchanges do without: an exchange that is small stays in the cache.
             Err(picked) => {
+                client.inbox.spare();
                 let obtaining = cx.handle.recycle(obtain.upstream(picked, &mut tried, &mut held_until));
                 while_there(client, plan.stays, obtaining).await
             }

@@ -127,7 +127,8 @@ async fn head_only(
     begun: &Cell<bool>,
     meter: &mut Meter,
 ) -> (Result<Down, Error>, Upload) {
-    let Client { outlet, intake, answer, work, is_untaken, .. } = client;
+    let Client { outlet, intake, inbox, answer, work, is_untaken, .. } = client;
+    inbox.spare();
     let mut sending = plan.head.take().map(|head| {
         // What is encrypted does not come back as it was.
         if connection.outlet.as_plain().is_none() {
@@ -228,6 +229,8 @@ async fn upload<'s>(
     let source = Source { inbox, intake, stream, alarm, idle, has_moved };
     let mut head = plan.head.take();
     let sent = copy(source, body, server, &mut head, (&cx.memory, &mut None), &cx.handle).await;
+    // What is left is of a request that comes after the answer to this one.
+    inbox.spare();
     intake.set_mode(Mode::Once(Group::Head));
     (sent, intake)
 }

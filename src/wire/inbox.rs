@@ -95,6 +95,15 @@ impl Inbox {
         }
     }
 
+    /// Nobody is going to use it soon: what comes next depends on others, who may need a buffer for it. So it goes to memory
+    /// of its own if the ring is short of them.
+    pub fn spare(&mut self) {
+        match std::mem::take(self) {
+            Inbox::Lent(lent) if lent.is_scarce() => *self = Inbox::Lent(lent.detach()),
+            other => *self = other,
+        }
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self, handle: &Handle) {
         if let Inbox::Bytes(bytes, _) = std::mem::take(self) {

@@ -423,7 +423,7 @@ impl Kernel {
 
     pub(crate) fn hold(&mut self, fd: RawDescriptor, way: Way, hold: Hold) {
         // What a world holds of a connection is drawn by it.
-        simulated!(self, _kernel => ());
+        simulated!(self, _kernel => {});
         hold::hold(fd, way, hold);
     }
 
