@@ -77,7 +77,8 @@ def cases():
             ("chunk lines that end in LF", chunked, b"1\nx\n0\n\n" + HIDDEN),
             ("a bare LF in an extension", chunked, b"1;a\nx\r\n%x\r\n" % length + HIDDEN + b"\r\n0\r\n\r\n"),
             ("a bare CR in an extension", chunked, b"1;a\rx\r\nx\r\n0\r\n\r\n"),
-            ("an option that hides the length", b"Connection: Content-Length\r\nContent-Length: %d\r\n" % length, HIDDEN),
+            ("an option that hides the length",
+             b"Connection: Content-Length\r\nContent-Length: %d\r\n" % length, HIDDEN),
         ]
     )
     yield from (

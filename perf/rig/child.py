@@ -69,6 +69,7 @@ class Channel:
 def _run(function, pipe, theirs, nice, arguments):
     theirs.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it says when to stop
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.nice(nice)
     channel = Channel(pipe)
     try:
