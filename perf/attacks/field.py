@@ -10,6 +10,8 @@ from rig.http import RESET, come_from
 ATTACKER = "127.0.0.66"
 OPENED_AT_ONCE = 200
 RECEIVE_BYTES = 1 << 16
+# Small, so that what the attacker counts as sent has left it but for this much.
+SEND_BUFFER = 1 << 16
 WRONG_MAX = 8
 
 Field = collections.namedtuple("Field", "http https until seconds")
@@ -39,6 +41,7 @@ def dial(address, receive_buffer=None):
     """A connection on its way, from the attacker's address; `None` while there is no free port or descriptor."""
     connection = socket.socket()
     connection.setblocking(False)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     if receive_buffer:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     try:
@@ -52,6 +55,13 @@ def dial(address, receive_buffer=None):
             return None
         raise
     return connection
+
+
+def name_of(answer):
+    """What an answer that begins so is counted as."""
+    if answer.startswith(b"HTTP/1.1 "):
+        return f"answers {answer[9:12].decode(errors='replace')}"
+    return {0x15: "alerts", 0x16: "server hellos"}.get(answer[0], "other answers")
 
 
 class Member:
@@ -140,7 +150,7 @@ class Crowd:
 
     def drop(self, member, reset=False):
         if member.answer:
-            self.tally.add(f"answers {member.answer[9:12].decode(errors='replace')}")
+            self.tally.add(name_of(member.answer))
         self.poller.unregister(member.socket)
         del self.members[member.socket.fileno()]
         if reset:

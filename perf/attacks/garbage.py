@@ -71,9 +71,6 @@ def handshakes(field, tally):
 
     with Crowd(field.https, CONNECTIONS, tally, script) as crowd:
         crowd.run(field, again, every=0.05)
-    # What came is a record of TLS, not a status.
-    for name in [name for name in tally.counts if name.startswith("answers")]:
-        tally.add("server hellos", tally.counts.pop(name))
 
 
 def hello():

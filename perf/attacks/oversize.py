@@ -66,7 +66,7 @@ def one_byte_chunks(field, tally):
     burst = b"1\r\nx\r\n" * 2000
 
     def script():
-        yield CHUNKED
+        yield CHUNKED.replace(b"/mirror", b"/sink")
         for _ in range(500):
             yield burst
         yield b"0\r\n\r\n"

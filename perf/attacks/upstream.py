@@ -21,7 +21,7 @@ CHUNKED_HEAD_END = len(CHUNKED)
 NO_STATUS = 0
 
 
-def ask(field, tally, paths, check, pause=0.0):
+def ask(field, tally, paths, check, clients=CLIENTS, pause=0.0):
     """Some clients, each with a connection of its own that it keeps while it can, ask for `paths` in turn."""
     lock = threading.Lock()
     turns = itertools.cycle(paths)
@@ -54,7 +54,7 @@ def ask(field, tally, paths, check, pause=0.0):
         if wire:
             wire.close()
 
-    threads = [threading.Thread(target=client) for _ in range(CLIENTS)]
+    threads = [threading.Thread(target=client) for _ in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -139,8 +139,12 @@ def endless_heads(field, tally):
 
 
 def unasked(field, tally):
-    # A pause, so that what comes late has come before the next request is sent: after that nobody could tell.
-    ask(field, tally, ["/unasked-late", "/unasked", "/fine"], whole, pause=0.06)
+    ask(field, tally, ["/unasked", "/fine"], whole)
+
+
+def unasked_late(field, tally):
+    # One client, and a pause: what comes late has come before the next request is sent. After that nobody could tell.
+    ask(field, tally, ["/unasked-late", "/fine"], whole, clients=1, pause=0.03)
 
 
 def unasked_switch(field, tally):
@@ -199,7 +203,8 @@ def garbage(field, tally):
 ATTACKS = [
     Attack("server-interims", "upstream: 1xx flood", interims),
     Attack("server-endless-head", "upstream: endless head", endless_heads),
-    Attack("server-unasked", "upstream: bytes that nobody asked for", unasked),
+    Attack("server-unasked", "upstream: bytes that nobody asked for, at once", unasked),
+    Attack("server-unasked-late", "upstream: bytes that nobody asked for, on an idle connection", unasked_late),
     Attack("server-switch", "upstream: a switch that nobody asked for", unasked_switch),
     Attack("server-splitting", "upstream: CR, LF, NUL in fields", splitting),
     Attack("server-splitting-reason", "upstream: CR in the status line", splitting_reason),

@@ -15,6 +15,8 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNKED_FINE = b"4\r\nfine\r\n0\r\n\r\n"
 # Bytes of an endless thing: whoever takes so many has no limit.
 ENDLESS_BYTES = 64 << 20
+# Longer than the proxy waits.
+NEVER_SECONDS = 10
 
 
 async def fine(writer, _):
@@ -136,7 +138,7 @@ async def slow(writer, _):
 
 
 async def never(writer, _):
-    await asyncio.sleep(3600)
+    await asyncio.sleep(NEVER_SECONDS)
 
 
 async def chunk_extensions(writer, _):
@@ -200,8 +202,8 @@ async def serve_one(reader, writer):
             await writer.drain()
             if writer.is_closing():
                 return
-    except (OSError, asyncio.IncompleteReadError):
-        pass  # the proxy has closed the connection
+    except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        pass  # the proxy has closed the connection, or all is over
     finally:
         writer.close()
 

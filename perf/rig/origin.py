@@ -10,6 +10,7 @@ from .http import FIELD, chunked
 BACKLOG = 4096
 REQUEST_LINE = re.compile(rb"([A-Z]+) (\S+) HTTP/1\.1")
 SHORT = 1 << 16
+SINK_END = b"\r\n0\r\n\r\n"
 
 Request = collections.namedtuple("Request", "method path fields body")
 
@@ -31,6 +32,7 @@ class Origin(asyncio.Protocol):
     | `/echo/…` | the path |
     | `/bytes/SEED/SIZE` | as many bytes of noise, in chunks if `Chunked: yes` was asked for |
     | `/mirror` | the body of the request, framed as it came |
+    | `/sink` | the path; a body in chunks is not looked at but for its end, which is much faster |
     | `/seen` | what it has seen, in JSON |
     """
 
@@ -149,7 +151,7 @@ class Origin(asyncio.Protocol):
         if "transfer-encoding" in fields:
             if fields["transfer-encoding"] != "chunked":
                 return self._refuse(text)
-            self.step = self._chunk_line
+            self.step = self._sink if self.head[1] == "/sink" else self._chunk_line
         else:
             length = fields.get("content-length", "0")
             if not length.isdigit():
@@ -173,6 +175,14 @@ class Origin(asyncio.Protocol):
         self.body += taken
         if self.left:
             return False
+        return self._finish()
+
+    def _sink(self):
+        is_over = self.buffer.endswith(SINK_END)
+        del self.buffer[:-len(SINK_END)]
+        if not is_over:
+            return False
+        self.buffer.clear()
         return self._finish()
 
     def _chunk_line(self):
