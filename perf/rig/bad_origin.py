@@ -4,19 +4,25 @@ One `async def` for each way; it has the connection for itself, and whatever it 
 """
 import asyncio
 import socket
+import time
 
 from .http import RESET
 from .origin import BACKLOG
 
 HEAD_BYTES_MAX = 1 << 16
 FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-Whose: ours\r\n\r\nfine"
-POISON = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nX-Injected: yes\r\n\r\npoison"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNKED_FINE = b"4\r\nfine\r\n0\r\n\r\n"
 # Bytes of an endless thing: whoever takes so many has no limit.
 ENDLESS_BYTES = 64 << 20
 # Longer than the proxy waits.
 NEVER_SECONDS = 10
+
+
+def poison():
+    """An answer that nobody asked for, with the moment at which it was sent."""
+    body = f"poison {time.monotonic()}".encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nX-Injected: yes\r\n\r\n%b" % (len(body), body)
 
 
 async def fine(writer, _):
@@ -43,7 +49,7 @@ async def many_fields(writer, _):
 
 async def unasked(writer, _):
     """More than was asked for, at once,"""
-    writer.write(FINE + POISON)
+    writer.write(FINE + poison())
 
 
 async def unasked_late(writer, _):
@@ -51,7 +57,7 @@ async def unasked_late(writer, _):
     writer.write(FINE)
     await writer.drain()
     await asyncio.sleep(0.01)
-    writer.write(POISON)
+    writer.write(poison())
 
 
 SPLITS = [
@@ -172,7 +178,7 @@ async def garbage(writer, _):
 
 
 async def unasked_switch(writer, _):
-    writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: poison\r\n\r\n" + POISON)
+    writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: poison\r\n\r\n" + poison())
 
 
 WAYS = {way.__name__.replace("_", "-"): way for way in (
