@@ -1,4 +1,4 @@
-"""What an attack is made with: where and until when (`Field`), what it did (`Tally`), and many connections (`Crowd`)."""
+"""What an attack is made with: where and until when (`Field`), what it did (`Tally`), many connections (`Crowd`)."""
 import collections
 import errno
 import select

@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 
-from rig.http import Broken, Parser, Wire, request
+from rig.http import Broken, Wire, request
 
 from . import Attack
 from .field import ATTACKER, Crowd, goes_on

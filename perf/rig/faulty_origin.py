@@ -1,7 +1,7 @@
 """The upstream servers of `perf/soak`: they do what they should, but for what a request asks them to get wrong.
 
-`X-Fault: KIND` and `X-Id: NUMBER` ask for it. A fault happens once for each number: whoever asks again is answered well,
-so that what a retry can mend is mended. A request that changes something may come once only; a second time is noted.
+`X-Fault: KIND` and `X-Id: NUMBER` ask for it. A fault happens once for each number: whoever asks again is answered
+well, so that what a retry can mend is mended. A request that changes something may come once only; a second time is noted.
 """
 import asyncio
 import collections
@@ -11,7 +11,8 @@ from .http import RESET
 from .origin import Origin, Seen, serve
 
 # What of it an exchange survives is said where it is made: `soak_client`.
-FAULTS = ("reset-before", "reset-amid", "silence", "garbage")
+# Silence is rarer: a client waits for its end.
+FAULTS = {"reset-before": 4, "reset-amid": 4, "silence": 1, "garbage": 4}
 REMEMBERED = 100_000
 RESET_AFTER_SECONDS = 0.02
 
@@ -23,6 +24,7 @@ class FaultySeen(Seen):
         super().__init__()
         self.faults = collections.Counter()
         self.twice = 0
+        # Numbers whose fault has happened, the latest last.
         self._fired = collections.OrderedDict()
 
     def is_first(self, number):
@@ -99,12 +101,12 @@ class FaultyStream(asyncio.Protocol):
 def faulty(channel):
     """For a child: two servers; tells their ports. At the end, what they have seen."""
     seen = FaultySeen()
-    serve(channel, lambda: FaultyOrigin(seen), count=2)
-    return seen.faults, seen.twice, seen.ambiguous
+    serve(channel, seen, lambda: FaultyOrigin(seen), count=2)
+    return seen
 
 
 def faulty_stream(channel):
     """For a child: a server without a protocol."""
     seen = FaultySeen()
-    serve(channel, lambda: FaultyStream(seen))
-    return seen.faults, 0, []
+    serve(channel, seen, lambda: FaultyStream(seen))
+    return seen

@@ -10,6 +10,7 @@ from .http import Broken, Wire, request
 ADDRESS = "127.0.0.1"
 ANSWER_SECONDS = 10
 FAILURES_SHOWN = 5
+PULSE_SECONDS = 0.05
 
 # Threads, requests per second of each, through TLS, over a connection that is kept.
 STREAMS = [
@@ -21,16 +22,17 @@ STREAMS = [
 
 
 class Served:
-    """How it was served: requests, failures, latencies in seconds."""
+    """How it was served: requests, failures, latencies in seconds; and for how long at most it could not run itself."""
 
     def __init__(self):
         self.requests = 0
         self.failures = []
         self.latencies = []
+        self.stall_s = 0.0
         self.lock = threading.Lock()
 
     def summary(self):
-        """Of a window: so much is told to whoever watches."""
+        """So much is told to whoever watches."""
         with self.lock:
             latencies = sorted(self.latencies)
             return {
@@ -39,6 +41,7 @@ class Served:
                 "shown": self.failures[:FAILURES_SHOWN],
                 "worst_s": latencies[-1] if latencies else 0.0,
                 "p99_s": latencies[len(latencies) * 99 // 100] if latencies else 0.0,
+                "stall_s": self.stall_s,
             }
 
 
@@ -47,7 +50,7 @@ def good_client(channel, http, https, authority):
     import ssl
     tls = ssl.create_default_context(cafile=authority)
     served = Served()
-    threads = []
+    threads = [threading.Thread(target=_feel, args=(channel.stopped, served), daemon=True)]
     for stream, (count, pace, is_tls, keeps) in enumerate(STREAMS):
         for number in range(count):
             name = f"{stream}-{number}"
@@ -58,6 +61,15 @@ def good_client(channel, http, https, authority):
     for thread in threads:
         thread.join()
     return served.summary()
+
+
+def _feel(stopped, served):
+    """How long it is kept from running itself, at most: a latency of that size is not the proxy's."""
+    while True:
+        due = time.monotonic() + PULSE_SECONDS
+        if stopped.wait(PULSE_SECONDS):
+            return
+        served.stall_s = max(served.stall_s, time.monotonic() - due)
 
 
 def _ask(stopped, served, address, tls, keeps, pace, name):

@@ -9,8 +9,8 @@ from .sockets import Sockets
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 MIB = 1 << 20
 
-# PSS and RSS are those of the process, `own_tcp` is what its sockets hold. `all_tcp` is that of the whole machine, so it
-# has the peers' part as well.
+# PSS and RSS are those of the process, `own_tcp` is what its sockets hold. `all_tcp` is that of the whole machine, so
+# it has the peers' part as well.
 Sample = collections.namedtuple("Sample", "pss rss own_tcp all_tcp descriptors")
 
 

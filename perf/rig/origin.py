@@ -3,11 +3,13 @@ import asyncio
 import collections
 import json
 import re
+import time
 
 from .body import pieces
 from .http import FIELD, chunked
 
 BACKLOG = 4096
+PULSE_SECONDS = 0.1
 REQUEST_LINE = re.compile(rb"([A-Z]+) (\S+) HTTP/1\.1")
 SHORT = 1 << 16
 SINK_END = b"\r\n0\r\n\r\n"
@@ -22,6 +24,7 @@ class Seen:
         self.requests = 0
         self.smuggled = 0
         self.ambiguous = []
+        self.stall_s = 0.0  # for how long it could not run, at most: machines that are busy do that
 
 
 class Origin(asyncio.Protocol):
@@ -222,14 +225,22 @@ class Origin(asyncio.Protocol):
         return True
 
 
-def serve(channel, make, count=1):
+def serve(channel, seen, make, count=1):
     """For a child: `count` ports of 127.0.0.1 with connections that `make` makes; tells the ports."""
+
+    async def watch():
+        while True:
+            due = time.monotonic() + PULSE_SECONDS
+            await asyncio.sleep(PULSE_SECONDS)
+            seen.stall_s = max(seen.stall_s, time.monotonic() - due)
 
     async def main():
         loop = asyncio.get_running_loop()
         servers = [await loop.create_server(make, "127.0.0.1", 0, backlog=BACKLOG) for _ in range(count)]
+        watching = asyncio.create_task(watch())
         channel.tell([server.sockets[0].getsockname()[1] for server in servers])
         await loop.run_in_executor(None, channel.stopped.wait)
+        watching.cancel()
         for server in servers:
             server.close()
 
@@ -239,4 +250,5 @@ def serve(channel, make, count=1):
 def good(channel):
     """For a child: an origin that does what it should."""
     seen = Seen()
-    serve(channel, lambda: Origin(seen))
+    serve(channel, seen, lambda: Origin(seen))
+    return seen.stall_s

@@ -93,7 +93,7 @@ class Client:
             kind, = self.random.choices(list(kinds), kinds.values())
             fault = None
             if self.random.random() < FAULT_SHARE:
-                fault = self.random.choice(FAULTS)
+                fault, = self.random.choices(list(FAULTS), FAULTS.values())
             kind(fault)
         for wire in self.kept.values():
             wire.close()
