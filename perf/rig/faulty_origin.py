@@ -1,7 +1,8 @@
 """The upstream servers of `perf/soak`: they do what they should, but for what a request asks them to get wrong.
 
 `X-Fault: KIND` and `X-Id: NUMBER` ask for it. A fault happens once for each number: whoever asks again is answered
-well, so that what a retry can mend is mended. A request that changes something may come once only; a second time is noted.
+well, so that what a retry can mend is mended. A request that changes something may come once only; a second time is
+noted.
 """
 import asyncio
 import collections
