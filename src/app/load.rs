@@ -1,7 +1,7 @@
 //! From a configuration to a snapshot, the first time and again.
 
 use super::Failure;
-use super::listeners::bind;
+use super::listeners::{Made, bind};
 use super::tls::Secrets;
 use crate::config::{self, Severity};
 use crate::control;
@@ -22,7 +22,7 @@ pub(super) struct Loader {
     quiet: bool,
     registry: Registry,
     secrets: Secrets,
-    next_key: u64,
+    made: Made,
     instance: Arc<str>,
 }
 
@@ -34,7 +34,7 @@ impl Loader {
             quiet,
             registry: Registry::default(),
             secrets: Secrets::new(),
-            next_key: 0,
+            made: Made::default(),
             // Of this process alone: two proxies in a row are no loop.
             instance: format!("ringferry-{:016x}", random()).into(),
         }
@@ -92,7 +92,7 @@ impl Loader {
         }
         let prepared = self.secrets.prepare(&config, unix_s(), monotonic_s()).map_err(Failure::Resource)?;
         warnings.extend(prepared.warnings);
-        let listeners = bind(&config.listeners, current, self.cores, &mut self.next_key)?;
+        let listeners = bind(&config.listeners, current, self.cores, &mut self.made)?;
         let tls = prepared.kept.status(&config);
         self.secrets.keep(prepared.kept);
         let drain_timeout = config.timeouts.drain;
