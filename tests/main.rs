@@ -17,6 +17,7 @@ mod interim;
 mod kernels;
 mod layers;
 mod log;
+mod memory;
 mod passthrough;
 mod proxy_protocol;
 mod rates;
