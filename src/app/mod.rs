@@ -26,7 +26,7 @@ use crate::shared::events;
 use crate::snapshot::Snapshot;
 use load::Loader;
 use ringferry_runtime::time::monotonic;
-use ringferry_runtime::{KernelKind, random};
+use ringferry_runtime::{KernelKind, random, release_heap};
 use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
@@ -119,7 +119,12 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         may_make_ring: kernel.name == KernelKind::Uring.name(),
         kernel,
         in_force,
-        reload: Box::new(move |generation, in_force| loader.borrow_mut().again(generation, in_force)),
+        reload: Box::new(move |generation, in_force| {
+            let loaded = loader.borrow_mut().again(generation, in_force);
+            // The text of a configuration, what came of it on the way, and files of certificates.
+            release_heap();
+            loaded
+        }),
         look_after: Box::new(move |generation, in_force| caretaker.borrow_mut().look_after(generation, in_force)),
         admin,
         now_ms: || monotonic().as_millis(),
