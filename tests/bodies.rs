@@ -1,10 +1,12 @@
 //! Bodies of every size both ways, at any pace, whole or visibly cut.
 
 use crate::support::{
-    Framing, Gate, Origin, Pattern, PatternCheck, Proxy, WAIT, Wire, answer, default_site, framing_field, ok,
+    Framing, Gate, Origin, Pattern, PatternCheck, Proxy, Stream, WAIT, Wire, answer, default_site, framing_field, ok,
     send_body, site_of_routes, wait_until,
 };
+use socket2::{Domain, Socket, Type};
 use std::io::{self, ErrorKind, Read};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,18 +125,27 @@ fn a_slow_reader_gets_all_and_holds_up_nobody() {
 fn a_reader_that_is_slow_is_not_taken_for_one_that_has_stopped() {
     let origin = download_origin();
     let proxy = Proxy::start(&format!("{}[timeouts]\nbody_idle = \"1s\"\n", default_site(&origin)));
-    let length = 32 * MIB;
+    let length = 4 * MIB;
     for target in [format!("/{length}"), format!("/{length}/chunked")] {
-        let mut slow = proxy.connect();
+        let mut slow = connect_narrow(proxy.address());
         slow.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
         let head = slow.head();
-        let mut paced = Paced { check: PatternCheck::new(length), rests: 70 };
+        let mut paced = Paced { check: PatternCheck::new(length), rests: 120 };
         slow.copy_body(head.response_framing("GET"), &mut paced).unwrap_or_else(|error| panic!("{target}: {error}"));
         paced.check.expect_whole();
     }
     let mut stopped = proxy.connect();
-    stopped.send(format!("GET /{length} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    stopped.send(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", 64 * MIB));
     wait_until("the one that has stopped is given up", || proxy.status()["totals"]["exchanges"] == 0);
+}
+
+/// A client with little room for what it has not read. With much of it the system of one that reads slowly says for seconds
+/// that there is none: it waits until a sixteenth is free.
+fn connect_narrow(to: SocketAddr) -> Wire {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(16 << 10).unwrap();
+    socket.connect_timeout(&to.into(), WAIT).unwrap();
+    Wire::over(Stream::Tcp(socket.into()))
 }
 
 /// Rests before each of its first pieces.
@@ -145,11 +156,13 @@ struct Paced {
 
 impl io::Write for Paced {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut piece = bytes;
         if self.rests > 0 {
             self.rests -= 1;
             std::thread::sleep(Duration::from_millis(25));
+            piece = &bytes[..bytes.len().min(2048)];
         }
-        self.check.write(&bytes[..bytes.len().min(8192)])
+        self.check.write(piece)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -103,6 +103,22 @@ fn hints_are_not_held_back_until_the_response() {
 }
 
 #[test]
+fn no_more_hints_are_passed_on_than_a_request_may_get() {
+    const MAX: usize = 64;
+    for (count, status) in [(MAX, 200), (MAX + 1, 502), (4 * MAX, 502)] {
+        let hints = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(count);
+        let origin = Origin::answering(move |_| [hints.as_bytes(), &ok("page")].concat());
+        let proxy = Proxy::to(&origin);
+        let mut client = proxy.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        for _ in 0..MAX {
+            assert_eq!(client.response().status(), 103, "of {count}");
+        }
+        assert_eq!(client.response().status(), status, "after {count}");
+    }
+}
+
+#[test]
 fn a_response_may_come_while_the_request_body_is_still_coming() {
     let origin = Origin::scripted(|exchange| {
         let head = exchange.head()?.ok_or(std::io::ErrorKind::UnexpectedEof)?;

@@ -12,6 +12,7 @@ mod corpora;
 mod drain;
 mod errors;
 mod headers;
+mod heap;
 mod http1;
 mod interim;
 mod kernels;

@@ -1,7 +1,7 @@
 //! A new configuration takes over without any request being harmed.
 
-use crate::support::{Gate, Origin, Pattern, PatternCheck, Proxy, Wire, default_site, site, wait_until};
-use std::net::{SocketAddr, TcpStream};
+use crate::support::{Gate, Origin, Pattern, PatternCheck, Proxy, WAIT, Wire, default_site, site, wait_until};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -103,6 +103,33 @@ fn listeners_come_and_go_and_the_others_stay() {
     wait_until("the second port is closed", || TcpStream::connect(second).is_err());
     assert_eq!(proxy.get("a", "/").text(), "here");
     assert_eq!(proxy.status()["listeners"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn listeners_that_were_given_up_may_come_back_while_their_sockets_are_still_there() {
+    const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n";
+    let origin = Origin::switching(|exchange| exchange.echo());
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(WAIT)).unwrap();
+    let upstream = server.local_addr().unwrap();
+    let both = |second: &str, datagrams: &str| {
+        let stream = format!("[[stream]]\nlisten = \"udp/{datagrams}\"\nupstream = \"{upstream}\"\n");
+        listening(&["127.0.0.1:0", second], &origin) + &stream
+    };
+    let proxy = Proxy::start_with(&both("127.0.0.2:0", "127.0.0.2:0"), &["--cores", "2"]);
+    let (second, datagrams) = (proxy.listener(1), proxy.listener_of("udp", 0));
+    // What came through a listener that is gone keeps the sockets of its snapshot for as long as it lasts.
+    let mut tunnel = Wire::connect(second);
+    assert_eq!(tunnel.send(UPGRADE).response().status(), 101);
+    for _ in 0..10 {
+        proxy.reload(&listening(&["127.0.0.1:0"], &origin)).unwrap();
+        proxy.reload(&both(&second.to_string(), &datagrams.to_string())).unwrap();
+    }
+    assert_eq!(Wire::connect(second).send(UPGRADE).response().status(), 101);
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.send_to(b"word", datagrams).unwrap();
+    assert_eq!(server.recv(&mut [0; 8]).unwrap(), 4);
+    assert_eq!(tunnel.send("word").read_exactly(4).unwrap(), b"word");
 }
 
 #[test]

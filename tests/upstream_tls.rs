@@ -141,6 +141,10 @@ fn a_kept_connection_that_the_server_has_ended_is_replaced_unseen() {
             assert_eq!(client.response().text(), "again", "{how}");
             told.recv_timeout(crate::support::WAIT).unwrap();
             assert_eq!(origin.connections(), n);
+            // The end has been sent, and comes when the system gets to it: it may even be after the next request.
+            let total = |name: &str| proxy.status()["totals"][name].as_u64();
+            wait_until("the exchange is over", || total("exchanges") == Some(0));
+            wait_until("the end has come", || total("upstream_idle") == Some(0));
         }
         assert_eq!(proxy.server(&origin.address().to_string())["failures"], 0);
     }

@@ -1,5 +1,6 @@
 //! A core: one ring, its tasks, timers and buffers, and the turn that joins them.
 
+mod ebb;
 mod handle;
 #[cfg(feature = "sim")]
 mod simulated;
@@ -10,6 +11,7 @@ use crate::kernel::{Kernel, KernelChoice, KernelError, KernelKind, KernelSetting
 use crate::sys::{Remote, Woken};
 use crate::task::{self, Outcome, Registered, RunQueue, Shelf, TaskTable, Turning};
 use crate::time::{Instant, Wheel};
+use ebb::Ebb;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
@@ -106,6 +108,7 @@ pub struct Core {
     inner: Rc<Inner>,
     remote: Arc<Remote>,
     woken: Woken,
+    ebb: Ebb,
     refused: Option<KernelError>,
     _registered: Registered,
 }
@@ -186,7 +189,14 @@ impl Core {
             stats: RefCell::default(),
             on_panic: RefCell::default(),
         };
-        Core { inner: Rc::new(inner), remote, woken: Woken::default(), refused, _registered: registered }
+        Core {
+            inner: Rc::new(inner),
+            remote,
+            woken: Woken::default(),
+            ebb: Ebb::default(),
+            refused,
+            _registered: registered,
+        }
     }
 
     /// What performs the operations.
@@ -239,6 +249,7 @@ impl Core {
         let inner = self.inner.clone();
         let _turning = Turning::enter(inner.queue.clone());
         inner.send_messages();
+        let timeout = self.give_memory_back(timeout);
         let timeout = if inner.queue.len() > 0 { Some(Duration::ZERO) } else { inner.wait_time(timeout) };
         let may_sleep = timeout != Some(Duration::ZERO) && self.remote.doze().fall_asleep();
         inner.kernel.borrow_mut().wait(if may_sleep { timeout } else { Some(Duration::ZERO) }, inner.now.get());
@@ -252,6 +263,16 @@ impl Core {
         }
         inner.fire_timers();
         inner.stats.borrow_mut().turns += 1;
+    }
+
+    /// After many tasks have ended. How long a wait of `timeout` may last until this has to be looked at again.
+    fn give_memory_back(&mut self, timeout: Option<Duration>) -> Option<Duration> {
+        let (inner, now) = (&self.inner, self.inner.now.get());
+        if self.ebb.is_due(inner.tasks.borrow().len(), now) {
+            inner.pool.clear();
+            inner.kernel.borrow_mut().release_heap();
+        }
+        [timeout, self.ebb.wait_time(now)].into_iter().flatten().min()
     }
 
     /// Ends all tasks, cancels what they had in flight, and waits until the kernel has let go of all of it.

@@ -33,6 +33,12 @@ pub use crate::kernel::{KernelChoice, KernelError, KernelKind, RingRestriction, 
 pub use crate::sys::listener::{BindError, bind_tcp, bind_udp, is_taken, is_taken_udp};
 pub use crate::task::{Either, JoinHandle, Recycled, join, race};
 
+/// Lets the allocator give memory that has been freed back to the system. Cores do so by themselves; for a thread that is
+/// none, and has just let go of much.
+pub fn release_heap() {
+    sys::release_heap();
+}
+
 /// Random bits for identifiers; not for keys.
 pub fn random() -> u64 {
     sys::clock::random_u64()

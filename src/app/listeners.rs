@@ -1,13 +1,24 @@
 //! Listening sockets: those that stay are kept as they are, new ones are made.
 
 use super::Failure;
-use super::holder::holder;
+use super::holder::{Holder, holder};
 use crate::model::{Listener, Protocol};
 use crate::snapshot::Bound;
 use ringferry_runtime::{BindError, bind_tcp, bind_udp, is_taken, is_taken_udp};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// What is known of all listeners that were made.
+#[derive(Default)]
+pub(super) struct Made {
+    /// See [`Bound::key`].
+    last_key: u64,
+    /// Those that somebody still has: a core lets go of one that is gone a little later than its configuration does.
+    alive: Vec<Weak<Bound>>,
+}
 
 /// Whether all of `wanted` are free. Tells who holds one that is not, which only root may see of others.
 pub(super) fn all_available(wanted: &[Listener]) -> Result<(), Failure> {
@@ -20,7 +31,7 @@ pub(super) fn bind(
     wanted: &[Listener],
     current: &[Arc<Bound>],
     cores: usize,
-    next_key: &mut u64,
+    made: &mut Made,
 ) -> Result<Vec<Arc<Bound>>, Failure> {
     let mut left: Vec<_> = current.iter().collect();
     let kept = wanted.iter().map(|listener| {
@@ -29,24 +40,28 @@ pub(super) fn bind(
     });
     let kept: Vec<Option<Arc<Bound>>> = kept.collect();
     let is_new = |(_, kept): &(&Listener, &Option<Arc<Bound>>)| kept.is_none();
-    // A port of ours may change hands: `127.0.0.1:80` becomes `:80`.
+    made.alive.retain(|bound| bound.strong_count() > 0);
+    // A port of ours may change hands: `127.0.0.1:80` becomes `:80`; or come back that was given up just now.
     let is_ours = |listener: &Listener| {
-        let same_port = |bound: &Arc<Bound>| bound.address.port() == listener.address.port();
-        current.iter().any(|bound| same_port(bound) && is_udp(&bound.listener) == is_udp(listener))
+        let same_port = |bound: Arc<Bound>| bound.address.port() == listener.address.port();
+        let same = |bound: Arc<Bound>| is_udp(&bound.listener) == is_udp(listener) && same_port(bound);
+        made.alive.iter().filter_map(Weak::upgrade).any(same)
     };
     for (listener, _) in wanted.iter().zip(&kept).filter(is_new) {
         if !is_ours(listener) {
             available(listener)?;
         }
     }
-    let made = wanted.iter().zip(kept).map(|(listener, kept)| match kept {
+    let bound = wanted.iter().zip(kept).map(|(listener, kept)| match kept {
         Some(bound) => Ok(bound),
         None => {
-            *next_key += 1;
-            make(listener, cores, *next_key).map(Arc::new)
+            made.last_key += 1;
+            let bound = Arc::new(make(listener, cores, made.last_key)?);
+            made.alive.push(Arc::downgrade(&bound));
+            Ok(bound)
         }
     });
-    made.collect()
+    bound.collect()
 }
 
 fn available(listener: &Listener) -> Result<(), Failure> {
@@ -55,22 +70,38 @@ fn available(listener: &Listener) -> Result<(), Failure> {
         return Ok(());
     }
     let is_taken = if is_udp(listener) { is_taken_udp } else { is_taken };
-    let taken = match is_taken(listener.address, listener.dual_stack) {
+    let taken = || match is_taken(listener.address, listener.dual_stack) {
         Err(BindError { error, .. }) if listener.dual_stack && no_ipv6(&error) => is_taken(ipv4(listener), false),
         result => result,
     };
-    taken.map_err(|error| explain(error, listener))
+    patiently(taken).map_err(|error| explain(error, listener))
 }
 
 fn make(listener: &Listener, cores: usize, key: u64) -> Result<Bound, Failure> {
     let bind = if is_udp(listener) { bind_udp } else { bind_tcp };
-    let bound = match bind(listener.address, listener.dual_stack, cores) {
+    let bound = || match bind(listener.address, listener.dual_stack, cores) {
         Err(BindError { error, .. }) if listener.dual_stack && no_ipv6(&error) => bind(ipv4(listener), false, cores),
         bound => bound,
     };
-    let (address, sockets) = bound.map_err(|error| explain(error, listener))?;
+    let (address, sockets) = patiently(bound).map_err(|error| explain(error, listener))?;
     Ok(Bound { key, listener: listener.clone(), address, sockets })
 }
+
+/// Tries again for a moment while an address is in use: sockets that a core, or a process that has just ended, has closed
+/// go when the kernel gets to it.
+fn patiently<T>(mut bind: impl FnMut() -> Result<T, BindError>) -> Result<T, BindError> {
+    for _ in 0..TRIES {
+        match bind() {
+            Err(error) if error.error.kind() == ErrorKind::AddrInUse => sleep(TRY_AGAIN),
+            result => return result,
+        }
+    }
+    bind()
+}
+
+/// How often, and how soon, it is tried again: a ring that ends keeps its sockets for 50 to 100 ms.
+const TRIES: u32 = 20;
+const TRY_AGAIN: Duration = Duration::from_millis(10);
 
 fn is_udp(listener: &Listener) -> bool {
     listener.protocol == Protocol::Udp
@@ -91,8 +122,9 @@ fn explain(error: BindError, listener: &Listener) -> Failure {
     let BindError { address, error } = error;
     let why = match error.kind() {
         ErrorKind::AddrInUse => match holder(address.port(), is_udp(listener)) {
-            Some(holder) => format!("{holder} holds it; stop that, or listen on another address"),
-            None => "another process holds it; stop that, or listen on another address".to_owned(),
+            Holder::Another(process) => format!("{process} holds it; stop that, or listen on another address"),
+            Holder::Ourselves => "sockets of this process are not closed yet; try again in a moment".to_owned(),
+            Holder::Unseen => "it is in use, and by whom cannot be seen; listen on another address".to_owned(),
         },
         ErrorKind::PermissionDenied => format!(
             "ports below 1024 need a privilege; run as root, or: setcap cap_net_bind_service=+ep {}",
@@ -102,4 +134,54 @@ fn explain(error: BindError, listener: &Listener) -> Failure {
         _ => error.to_string(),
     };
     Failure::Resource(format!("cannot listen on {}://{address}: {why}", listener.protocol.scheme()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, UdpSocket};
+    use std::thread::spawn;
+
+    fn any(protocol: Protocol) -> Listener {
+        Listener { protocol, ..Listener::http((Ipv4Addr::LOCALHOST, 0).into(), false) }
+    }
+
+    #[test]
+    fn a_listener_may_come_back_while_a_core_still_has_its_former_sockets() {
+        for protocol in [Protocol::Http, Protocol::Udp] {
+            let mut made = Made::default();
+            let former = bind(&[any(protocol)], &[], 2, &mut made).unwrap();
+            let listener = Listener { address: former[0].address, ..any(protocol) };
+            // The configuration in force has it no more.
+            let again = bind(&[listener], &[], 2, &mut made).unwrap();
+            assert_eq!(again[0].address, former[0].address);
+            assert_ne!(again[0].key, former[0].key);
+        }
+    }
+
+    #[test]
+    fn what_is_about_to_be_closed_is_waited_for_and_what_stays_is_told() {
+        let mut made = Made::default();
+        let held = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = Listener { address: held.local_addr().unwrap(), ..any(Protocol::Http) };
+        let Err(Failure::Resource(why)) = bind(std::slice::from_ref(&listener), &[], 1, &mut made) else { panic!() };
+        // Of itself it does not speak as of another.
+        assert!(why.ends_with("sockets of this process are not closed yet; try again in a moment"), "{why}");
+        let closing = spawn(move || {
+            sleep(TRY_AGAIN);
+            drop(held);
+        });
+        bind(&[listener], &[], 1, &mut made).unwrap();
+        closing.join().unwrap();
+    }
+
+    #[test]
+    fn a_port_that_was_ours_is_tried_as_any_other() {
+        let mut made = Made::default();
+        let address = bind(&[any(Protocol::Udp)], &[], 1, &mut made).unwrap()[0].address;
+        let _held = UdpSocket::bind(address).unwrap();
+        let listener = Listener { address, ..any(Protocol::Udp) };
+        assert!(bind(&[listener], &[], 1, &mut made).is_err());
+        assert_eq!(made.alive.len(), 0);
+    }
 }

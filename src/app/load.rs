@@ -1,7 +1,7 @@
 //! From a configuration to a snapshot, the first time and again.
 
 use super::Failure;
-use super::listeners::bind;
+use super::listeners::{Made, bind};
 use super::privilege::Plan;
 use super::state::wants_authority;
 use super::tls::Secrets;
@@ -31,7 +31,7 @@ pub(super) struct Loader {
     memory: Option<u64>,
     registry: Registry,
     secrets: Secrets,
-    next_key: u64,
+    made: Made,
     instance: Arc<str>,
 }
 
@@ -53,7 +53,7 @@ impl Loader {
             memory: None,
             registry: Registry::default(),
             secrets: Secrets::new(),
-            next_key: 0,
+            made: Made::default(),
             // Of this process alone: two proxies in a row are no loop.
             instance: format!("ringferry-{:016x}", random()).into(),
         }
@@ -133,7 +133,7 @@ impl Loader {
         config.state = config.state.or_else(|| self.state.clone());
         let prepared = self.secrets.prepare(&config, unix_s(), monotonic_s()).map_err(Failure::Resource)?;
         warnings.extend(prepared.warnings);
-        let listeners = bind(&config.listeners, current, self.cores, &mut self.next_key)?;
+        let listeners = bind(&config.listeners, current, self.cores, &mut self.made)?;
         let tls = prepared.kept.status(&config);
         self.secrets.keep(prepared.kept);
         let drain_timeout = config.timeouts.drain;

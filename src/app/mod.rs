@@ -31,7 +31,7 @@ use privilege::{Plan, UserChange, change_user};
 use ringferry_runtime::available_cpus;
 use ringferry_runtime::net::records_available;
 use ringferry_runtime::time::monotonic;
-use ringferry_runtime::{KernelKind, random};
+use ringferry_runtime::{KernelKind, random, release_heap};
 use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
@@ -156,7 +156,12 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         may_make_ring: kernel.name == KernelKind::Uring.name(),
         kernel,
         in_force,
-        reload: Box::new(move |generation, in_force| loader.borrow_mut().again(generation, in_force)),
+        reload: Box::new(move |generation, in_force| {
+            let loaded = loader.borrow_mut().again(generation, in_force);
+            // The text of a configuration, what came of it on the way, and files of certificates.
+            release_heap();
+            loaded
+        }),
         look_after: Box::new(move |generation, in_force| caretaker.borrow_mut().look_after(generation, in_force)),
         admin,
         memory,

@@ -330,7 +330,13 @@ async fn head(
                 receive_head(cx, plan, connection, upload, meter).await?;
                 continue;
             }
-            Response::Interim(head) => (head, false),
+            Response::Interim(_) if interims == INTERIMS_MAX => {
+                return Err(Error::upstream(Stage::ResponseHead, Cause::TooManyInterims));
+            }
+            Response::Interim(head) => {
+                interims += 1;
+                (head, false)
+            }
             Response::Switch(head) => (head, true),
         };
         let sent =
@@ -339,10 +345,6 @@ async fn head(
         if switched {
             meter.status = 101;
             return Ok(None);
-        }
-        interims += 1;
-        if interims > INTERIMS_MAX {
-            return Err(Error::upstream(Stage::ResponseHead, Cause::TooManyInterims));
         }
         // A server that has said one thing is given its time anew for the next.
         connection.alarm.clear();

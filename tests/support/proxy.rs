@@ -223,6 +223,14 @@ impl Proxy {
         std::fs::write(self.dir.path().join("ringferry.toml"), complete(config)).unwrap();
     }
 
+    /// Memory of the process that no file stands behind, in KiB.
+    #[track_caller]
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("a line of anonymous memory");
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
     }

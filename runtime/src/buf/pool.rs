@@ -50,6 +50,12 @@ impl Pool {
     pub(crate) fn give_back(&self, bytes: Vec<u8>) {
         if bytes.capacity() > SMALL_MAX { self.large.give_back(bytes) } else { self.small.give_back(bytes) }
     }
+
+    /// Frees what is kept: most of those who used it have left.
+    pub(crate) fn clear(&self) {
+        self.small.vectors.take();
+        self.large.vectors.take();
+    }
 }
 
 impl Stock {

@@ -481,6 +481,15 @@ impl Kernel {
         }
     }
 
+    /// Memory that has been freed goes back to the system.
+    pub(crate) fn release_heap(&mut self) {
+        match self {
+            Kernel::Uring(_) | Kernel::Epoll(_) => crate::sys::release_heap(),
+            #[cfg(feature = "sim")]
+            Kernel::Sim(_) => {}
+        }
+    }
+
     pub(crate) fn now(&self) -> Instant {
         simulated!(self, sim => sim.world().now());
         clock::monotonic()
