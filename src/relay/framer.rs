@@ -49,6 +49,8 @@ enum Output {
 /// a gathered send.
 pub(super) const JOIN_BYTES_MAX: usize = 4096;
 
+/// What an exchange has memory for on its way out ([`ACTIVE`](crate::limit::ACTIVE)); most pages and pictures fit.
+pub(super) const LONG_BYTES: u64 = 64 * 1024;
 /// A body is spliced while at least this much of it is left,
 const SPLICE_MIN: u64 = 48 * 1024;
 /// or once this much has come of one of unknown length.
@@ -95,8 +97,8 @@ impl Framer {
     /// that is not known.
     pub(super) fn is_long(&self) -> bool {
         match self.input {
-            Input::Length(left) => left >= SPLICE_MIN,
-            _ => self.bytes >= SPLICE_MIN,
+            Input::Length(left) => left > LONG_BYTES,
+            _ => self.bytes > LONG_BYTES,
         }
     }
 

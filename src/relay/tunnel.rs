@@ -2,6 +2,7 @@
 
 use super::copy::{quiet, send};
 use super::error::RelayError;
+use super::framer::LONG_BYTES;
 use super::splice::{Moved, Pace, step};
 use super::width::Width;
 use crate::proto::error::Cause;
@@ -133,8 +134,6 @@ const CALM_TIMES: u32 = 4;
 /// A connection that is silent for this long is one that lasts.
 const QUIET: Duration = Duration::from_secs(30);
 
-/// More than this has to have memory of its own.
-const LONG_BYTES: u64 = 48 * 1024;
 /// A direction that is silent for this long gives that memory back, if its sink has taken nearly all.
 const SILENT: Duration = Duration::from_secs(5);
 const NEARLY_ALL: usize = 32 * 1024;
