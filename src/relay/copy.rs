@@ -91,7 +91,6 @@ async fn rest<'m>(
             && intake.is_plain()
             && let Some(plain_sink) = sink.as_plain()
             && let Some(left) = framer.unseen()
-            && let Some(width) = width
         {
             came = !quiet(inbox, intake, handle).await;
             if !came && let Some(mut pipe) = Pipe::new(handle) {

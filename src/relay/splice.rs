@@ -25,7 +25,7 @@ pub(super) async fn splice(
     sink: &Stream,
     left: &mut u64,
     (alarm, idle): (&mut Alarm, Duration),
-    width: &mut Width<'_>,
+    width: &mut Option<Width<'_>>,
 ) -> Result<Ended, RelayError> {
     let mut pace = Pace::new(source, sink, width);
     while *left > 0 {
@@ -92,7 +92,8 @@ pub(super) fn step(pipe: &mut Pipe, source: &Stream, sink: &Stream, wanted: u64)
 pub(super) struct Pace<'a, 'm> {
     source: &'a Stream,
     sink: &'a Stream,
-    width: &'a mut Width<'m>,
+    /// None of what is too short to become fast.
+    width: &'a mut Option<Width<'m>>,
     /// Bytes since the last one's turn.
     turn: usize,
     /// Bytes since the instant.
@@ -106,7 +107,7 @@ const FAST_BYTES: usize = 1 << 20;
 const FAST_TIME: Duration = Duration::from_millis(500);
 
 impl<'a, 'm> Pace<'a, 'm> {
-    pub(super) fn new(source: &'a Stream, sink: &'a Stream, width: &'a mut Width<'m>) -> Pace<'a, 'm> {
+    pub(super) fn new(source: &'a Stream, sink: &'a Stream, width: &'a mut Option<Width<'m>>) -> Pace<'a, 'm> {
         Pace { source, sink, width, turn: 0, recent: (0, sink.handle().now()), is_fast: false }
     }
 
@@ -118,7 +119,7 @@ impl<'a, 'm> Pace<'a, 'm> {
             let now = self.sink.handle().now();
             // As many as there are large pipes for, and memory.
             if !self.is_fast && now.since(self.recent.1) < FAST_TIME && pipe.widen() {
-                self.is_fast = self.width.widen(self.source, self.sink);
+                self.is_fast = self.width.as_mut().is_some_and(|width| width.widen(self.source, self.sink));
             }
             self.recent = (0, now);
         }
@@ -134,7 +135,9 @@ impl<'a, 'm> Pace<'a, 'm> {
         let ready = while_taken(pin!(self.sink.writable()), self.sink, alarm, idle).await;
         if self.is_fast && self.sink.handle().now().since(began) > FAST_TIME {
             self.is_fast = false;
-            self.width.narrow(self.source, self.sink);
+            if let Some(width) = &mut self.width {
+                width.narrow(self.source, self.sink);
+            }
         }
         ready.map_err(|Elapsed| RelayError::Sink(Cause::TimedOut))?.map_err(|error| RelayError::sending(&error))
     }
@@ -142,8 +145,8 @@ impl<'a, 'm> Pace<'a, 'm> {
 
 impl Drop for Pace<'_, '_> {
     fn drop(&mut self) {
-        if self.is_fast {
-            self.width.end(self.source, self.sink);
+        if let (true, Some(width)) = (self.is_fast, &self.width) {
+            width.end(self.source, self.sink);
         }
     }
 }

@@ -229,13 +229,18 @@ impl Way<'_> {
 
     /// Moves bytes through `pipe` until too few come, or none any more, which the next receive tells.
     async fn splice(&mut self, mut pipe: Pipe, sink: &Stream) -> Result<(), RelayError> {
-        let mut width = self.width.take().unwrap_or_else(|| Width::new(self.memory, &self.from, sink));
+        let mut width = self.width.take().or_else(|| Some(Width::new(self.memory, &self.from, sink)));
         let ended = self.splice_with(&mut pipe, sink, &mut width).await;
-        self.width = Some(width);
+        self.width = width;
         ended
     }
 
-    async fn splice_with(&mut self, pipe: &mut Pipe, sink: &Stream, width: &mut Width<'_>) -> Result<(), RelayError> {
+    async fn splice_with(
+        &mut self,
+        pipe: &mut Pipe,
+        sink: &Stream,
+        width: &mut Option<Width<'_>>,
+    ) -> Result<(), RelayError> {
         let source = self.from.clone();
         let (mut pace, mut since_empty, mut calm) = (Pace::new(&source, sink, width), 0, 0);
         loop {
