@@ -1,6 +1,6 @@
 //! A new configuration takes over without any request being harmed.
 
-use crate::support::{Gate, Origin, Pattern, PatternCheck, Proxy, WAIT, Wire, default_site, site, wait_until};
+use crate::support::{Gate, Origin, Pattern, PatternCheck, Proxy, Wire, default_site, site, wait_until};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
