@@ -43,6 +43,9 @@ pub(crate) struct Sim {
     turn: u64,
     /// The completion queue is full until this turn.
     stalled_until: u64,
+    /// How often in a row completions, and submissions, were late.
+    stalls: u32,
+    delays: u32,
     /// What had happened in the world before the last wait, and how many waits ago that changed.
     events_seen: u64,
     idle_waits: u32,
@@ -68,6 +71,8 @@ enum Submission {
 
 /// Turns by which something is late.
 const LATE_TURNS_MAX: u64 = 4;
+/// How often in a row: a queue that is always full, whatever a core does, is that of no kernel.
+const LATE_IN_A_ROW_MAX: u32 = 16;
 /// A core that nobody drives, and whose tasks do nothing but wake themselves: after so many waits time passes all the
 /// same,
 const IDLE_WAITS_MAX: u32 = 64;
@@ -88,6 +93,8 @@ impl Sim {
             batch: VecDeque::new(),
             turn: 0,
             stalled_until: 0,
+            stalls: 0,
+            delays: 0,
             events_seen: 0,
             idle_waits: 0,
         })
@@ -233,7 +240,7 @@ impl Sim {
 
     fn hand_over(&mut self) {
         let mut left = self.submissions.len();
-        if left > 0 && self.world.hits(Fault::SubmissionsLate, self.core) {
+        if left > 0 && is_late_again(&mut self.delays, || self.world.hits(Fault::SubmissionsLate, self.core)) {
             left = self.world.below(left as u64) as usize;
         }
         for _ in 0..left {
@@ -329,7 +336,9 @@ impl Sim {
         if self.turn < self.stalled_until {
             return;
         }
-        if !self.completed.is_empty() && self.world.hits(Fault::CompletionsLate, self.core) {
+        if !self.completed.is_empty()
+            && is_late_again(&mut self.stalls, || self.world.hits(Fault::CompletionsLate, self.core))
+        {
             self.stalled_until = self.turn + 1 + self.world.below(LATE_TURNS_MAX);
             return;
         }
@@ -353,4 +362,11 @@ impl Sim {
     fn note(&self, what: &str, index: i64, number: i64) {
         self.world.note(what, [self.core.number(), index, number]);
     }
+}
+
+/// Whether something is late once more, if `hits` says so. It is on time when it was late too often.
+fn is_late_again(in_a_row: &mut u32, hits: impl FnOnce() -> bool) -> bool {
+    let is_late = *in_a_row < LATE_IN_A_ROW_MAX && hits();
+    *in_a_row = if is_late { *in_a_row + 1 } else { 0 };
+    is_late
 }

@@ -269,3 +269,13 @@ fn connections_come_from_the_addresses_of_their_core() {
     drop(sockets);
     world.finish(vec![core]);
 }
+
+/// Else a core would end no more, nor would it be told of anything.
+#[test]
+fn what_is_late_each_time_comes_all_the_same() {
+    for fault in [Fault::CompletionsLate, Fault::SubmissionsLate] {
+        let (_, counts, served) = history(1, Faults::none().with(fault, 1000));
+        assert_eq!(served, 20);
+        assert!(counts[fault as usize].1 > 16, "{fault:?} in {} cases", counts[fault as usize].1);
+    }
+}
