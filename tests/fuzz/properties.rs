@@ -1,5 +1,7 @@
 //! What no input may break, for the fuzzer and for the replay of its corpora by `cargo test`.
 
+mod script;
+
 use ringferry::config::{self, Severity};
 use ringferry::route::Table;
 
@@ -20,4 +22,9 @@ pub(crate) fn configuration(data: &[u8]) {
     }
     let again = config::load(text, "fuzz.toml");
     assert!(render(&again) == problems && again.config == loaded.config, "not the same twice");
+}
+
+/// Any script leaves the runtime whole: see the module.
+pub(crate) fn script(data: &[u8]) {
+    script::run(data);
 }

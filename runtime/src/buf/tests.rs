@@ -136,14 +136,13 @@ fn after_a_burst_the_memory_goes_back_unless_somebody_holds_some_of_it() {
         let mut bench = Bench::new(8, 2);
         bench.ring.ran_out(later(1));
         bench.ring.publish();
-        let (_, first) = bench.receive(b"old");
-        let address = first.as_ptr();
+        let (id, first) = bench.receive(b"old");
         let held = Some(first).filter(|_| holds);
         assert!(bench.ring.relax(later(2), settled), "it publishes fewer first");
         assert!(!bench.ring.relax(later(3), settled), "nothing is left to do");
         drop(held);
         // SAFETY: the address is that of a buffer of the ring, which still stands.
-        unsafe { *address == b'o' }
+        unsafe { *bench.ring.address(id) == b'o' }
     };
     assert!(!is_kept(true, false));
     assert!(is_kept(true, true));
