@@ -14,8 +14,10 @@ fn short_histories_leave_cores_whole() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus/script");
     let mut scripts = 0;
     for entry in std::fs::read_dir(folder).expect("the corpus is part of the source") {
-        let data = std::fs::read(entry.expect("a directory entry").path()).expect("a corpus file");
+        let path = entry.expect("a directory entry").path();
+        let data = std::fs::read(&path).expect("a corpus file");
         if data.len() <= SCRIPT_BYTES_MAX {
+            println!("{}", path.display());
             script::run(&data);
             scripts += 1;
         }
