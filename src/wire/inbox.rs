@@ -98,9 +98,9 @@ impl Inbox {
     /// Nobody is going to use it soon: what comes next depends on others, who may need a buffer for it. So it goes to memory
     /// of its own if the ring is short of them.
     pub fn spare(&mut self) {
-        match std::mem::take(self) {
-            Inbox::Lent(lent) if lent.is_scarce() => *self = Inbox::Lent(lent.detach()),
-            other => *self = other,
+        *self = match std::mem::take(self) {
+            Inbox::Lent(lent) => Inbox::Lent(lent.spared(usize::MAX)),
+            other => other,
         }
     }
 

@@ -12,9 +12,6 @@ pub struct Lent {
     end: u32,
 }
 
-/// What fills a small buffer. More is a body, which is received only when it can be passed on.
-const SPARED_BYTES: usize = 4096;
-
 enum Place {
     Ring(Rc<BufferRing>, u16),
     /// Copied out, since the ring needs its buffer.
@@ -50,10 +47,10 @@ impl Lent {
         }
     }
 
-    /// The same bytes, copied out if the ring is short of buffers and they are few. Whoever has received something may not
-    /// be able to go on before somebody else has: so what nobody has read yet must never be all that there is.
-    pub(crate) fn spared(self) -> Lent {
-        if self.is_scarce() && self.len() <= SPARED_BYTES { self.detach() } else { self }
+    /// The same bytes, copied out if the ring is short of buffers and there are at most so many. Whoever has received
+    /// something may not be able to go on before somebody else has: so what waits must never be all that there is.
+    pub fn spared(self, bytes_max: usize) -> Lent {
+        if self.is_scarce() && self.len() <= bytes_max { self.detach() } else { self }
     }
 
     /// Whether more than half of the ring's buffers are out: time to copy instead of holding on to them.

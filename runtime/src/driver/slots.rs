@@ -68,11 +68,18 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// How many unread results may hold buffers like this one.
-    fn lent_max(self, lent: &Option<Lent>) -> usize {
+    /// Results of up to so many bytes are copied out when their ring is short of buffers.
+    fn spared_max(self) -> usize {
         match self {
-            // Their ring never runs dry for long, whoever holds what: beyond half of it all are copied.
-            Kind::Datagrams if lent.as_ref().is_some_and(Lent::is_scarce) => 0,
+            // Whoever sends datagrams is held up by nothing.
+            Kind::Datagrams => usize::MAX,
+            Kind::Once | Kind::Stream | Kind::Accept => SPARED_BYTES,
+        }
+    }
+
+    /// How many unread results may hold buffers.
+    fn lent_max(self) -> usize {
+        match self {
             Kind::Datagrams => DATAGRAM_LENT_MAX,
             Kind::Once | Kind::Stream | Kind::Accept => STREAM_LENT_MAX,
         }
@@ -96,6 +103,9 @@ pub(crate) enum After {
     /// Close a descriptor that nobody waited for.
     Close(i32),
 }
+
+/// What fills a small buffer. More is a body, which is received only when it can be passed on.
+const SPARED_BYTES: usize = 4096;
 
 /// Buffers of the ring that the unread results of a stream may hold.
 const STREAM_LENT_MAX: usize = 2;
@@ -146,14 +156,14 @@ impl Slots {
             State::Waiting(waker) => {
                 debug_assert!(!more);
                 let waker = waker.take();
-                let lent = lent.map(Lent::spared);
+                let lent = lent.map(|lent| lent.spared(kind.spared_max()));
                 slot.state = State::Done(Done { result, lent, held });
                 waker.map_or(After::Nothing, After::Wake)
             }
             State::Stream(stream) => {
                 // What piles up is copied out: the ring's buffers are for all.
-                let lent = if stream.queue.len() < kind.lent_max(&lent) { lent } else { lent.map(Lent::detach) };
-                let lent = lent.map(Lent::spared);
+                let may_hold = stream.queue.len() < kind.lent_max();
+                let lent = lent.map(|lent| if may_hold { lent.spared(kind.spared_max()) } else { lent.detach() });
                 debug_assert!(matches!(held, Held::Nothing | Held::Buffers(_)), "a multishot operation holds nothing");
                 stream.queue.push(Brought { result, lent });
                 stream.ended = !more;

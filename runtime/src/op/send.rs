@@ -93,7 +93,7 @@ impl Sending {
         gather.advance(sent);
         let chunks = gather.into_chunks().map(|chunk| match chunk {
             // In memory of its own it is scarce no more, and can wait.
-            Some(Chunk::Lent(lent)) if lent.is_scarce() => Some(Chunk::Lent(lent.detach())),
+            Some(Chunk::Lent(lent)) => Some(Chunk::Lent(lent.spared(usize::MAX))),
             other => other,
         });
         *self = Sending::new(self.running.descriptor(), chunks);
