@@ -73,24 +73,15 @@ impl Default for Settings {
 
 impl Settings {
     fn for_kernel(&self) -> KernelSettings {
+        let group = |bytes, count, published: u16| GroupSettings { bytes, count, published: published.min(count) };
         KernelSettings {
             submissions: self.submissions,
             restrict: self.restrict_ring,
-            head: GroupSettings {
-                bytes: self.head_buffer_bytes,
-                count: self.head_buffers,
-                published: HEAD_BUFFERS_PUBLISHED.min(self.head_buffers),
-            },
-            body: GroupSettings {
-                bytes: self.body_buffer_bytes,
-                count: self.body_buffers,
-                published: BODY_BUFFERS_PUBLISHED.min(self.body_buffers),
-            },
-            datagram: GroupSettings {
-                bytes: self.datagram_buffer_bytes,
-                count: self.datagram_buffers,
-                published: DATAGRAM_BUFFERS_PUBLISHED.min(self.datagram_buffers),
-            },
+            groups: [
+                group(self.head_buffer_bytes, self.head_buffers, HEAD_BUFFERS_PUBLISHED),
+                group(self.body_buffer_bytes, self.body_buffers, BODY_BUFFERS_PUBLISHED),
+                group(self.datagram_buffer_bytes, self.datagram_buffers, DATAGRAM_BUFFERS_PUBLISHED),
+            ],
         }
     }
 }

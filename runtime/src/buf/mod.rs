@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 mod chunk;
+mod groups;
 mod lent;
 mod memory;
 mod pool;
@@ -10,6 +11,7 @@ mod starved;
 
 pub use chunk::Chunk;
 pub(crate) use chunk::{GATHER_MAX, Gather};
+pub(crate) use groups::Groups;
 pub use lent::Lent;
 pub(crate) use pool::Pool;
 pub use ring::Group;

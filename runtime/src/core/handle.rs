@@ -107,8 +107,8 @@ impl Handle {
             self.kernel().submit(token, op);
             return token;
         }
-        let held = self.kernel().refuse(op);
-        self.slots().complete(Completion { token, result: -libc::ESHUTDOWN, lent: None, more: false, held });
+        let result = -libc::ESHUTDOWN;
+        self.slots().complete(Completion { token, result, lent: None, more: false, held: op.held() });
         token
     }
 

@@ -17,15 +17,13 @@ mod tests;
 mod watches;
 
 use super::{Completion, Held, KernelError, KernelSettings, Op, RawDescriptor, RingRestriction, Token};
-use crate::buf::{BufferRing, Group, Lent, SHRINK_AFTER, Ticket};
+use crate::buf::{BufferRing, Groups, Lent, SHRINK_AFTER};
 use crate::sys::{Remote, owned::Socket};
 use crate::time::Instant;
 use operation::{Next, Operation};
 use std::collections::VecDeque;
 use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 use watches::{NOBODY, Watches};
 
@@ -38,7 +36,7 @@ pub(crate) struct Epoll {
     /// By [`Token::index`].
     operations: Vec<Option<Operation>>,
     in_flight: usize,
-    groups: [Rc<BufferRing>; 3],
+    pub(super) groups: Groups,
     /// Operations that have had their share of a turn, and go on in the next.
     again: VecDeque<Token>,
     /// Operations that can go on, but nobody tells when; tried again from `retry_at` on.
@@ -60,7 +58,6 @@ const RETRY_AFTER: Duration = Duration::from_millis(5);
 
 impl Epoll {
     pub(super) fn new(settings: &KernelSettings, remote: Arc<Remote>) -> Result<Epoll, KernelError> {
-        let group = |settings| BufferRing::unpublished(settings).map(Rc::new).map_err(KernelError::Resources);
         let eventfd = remote.eventfd();
         Ok(Epoll {
             watches: Watches::new(eventfd).map_err(KernelError::Resources)?,
@@ -68,7 +65,7 @@ impl Epoll {
             _remote: remote,
             operations: Vec::new(),
             in_flight: 0,
-            groups: [group(settings.head)?, group(settings.body)?, group(settings.datagram)?],
+            groups: Groups::new(settings.groups, BufferRing::unpublished).map_err(KernelError::Resources)?,
             again: VecDeque::new(),
             delayed: VecDeque::new(),
             retry_at: Instant::default(),
@@ -115,7 +112,7 @@ impl Epoll {
 
     pub(super) fn wait(&mut self, timeout: Option<Duration>, now: Instant) {
         let (mut fed, mut warm) = (false, false);
-        for group in &self.groups {
+        for group in self.groups.iter() {
             // Bytes come into buffers within our own calls alone.
             warm |= group.relax(now, true);
             fed |= group.feed();
@@ -159,27 +156,12 @@ impl Epoll {
         self.batch.pop_front()
     }
 
-    pub(super) fn wait_for_buffer(&mut self, group: Group, waker: &Waker, now: Instant) -> Ticket {
-        let group = self.group(group);
-        group.ran_out(now);
-        group.wait(waker.clone())
-    }
-
-    pub(super) fn group(&self, group: Group) -> &BufferRing {
-        &self.groups[group as usize]
-    }
-
     pub(super) fn unfinished(&self) -> usize {
         self.in_flight + self.batch.len()
     }
 
     pub(super) fn messages(&self) -> u64 {
         0
-    }
-
-    pub(super) fn lent(&self, group: Group) -> (usize, usize) {
-        let group = self.group(group);
-        (group.lent(), group.count())
     }
 
     /// There is no ring.
@@ -308,11 +290,6 @@ impl Epoll {
         let (result, held) = operation.into_end(result);
         self.batch.push_back(Completion { token, result, lent, more: false, held });
     }
-}
-
-/// What the kernel would have held.
-pub(super) fn held(op: Op) -> Held {
-    operation::held(op)
 }
 
 /// An error as a completion tells it.

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod epoll;
+mod operation;
 #[cfg(feature = "sim")]
 mod sim;
 mod uring;
@@ -14,8 +15,9 @@ pub use crate::sys::message::LocalAddress;
 pub use crate::sys::owned::Socket;
 pub use crate::sys::ring::{KernelError, RingRestriction};
 pub use crate::sys::segments::Segments;
+pub(crate) use operation::{Completion, Held, Op, RawDescriptor, Token, Wait};
 
-use crate::buf::{Chunk, Gather, Group, GroupSettings, Lent, Ticket};
+use crate::buf::{Group, GroupSettings, Groups, Ticket};
 use crate::sys::hold::{self, Hold, Way};
 use crate::sys::ktls::{self, ControlRecord, RecordKey};
 use crate::sys::pipe;
@@ -24,88 +26,9 @@ use crate::sys::{Remote, clock, datagram, socket};
 use crate::time::Instant;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::RawFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
-
-/// Names an operation from submission to its last completion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Token {
-    /// Place in the tables of driver and kernel.
-    pub(crate) index: u32,
-    /// Tells apart the operations that used the same place one after another.
-    pub(crate) generation: u32,
-}
-
-/// A descriptor, opaque to all above the kernel.
-pub(crate) type RawDescriptor = RawFd;
-
-/// An operation and the memory that it needs.
-pub(crate) enum Op {
-    /// Accepts until cancelled; each completion's result is a descriptor.
-    Accept { fd: RawDescriptor },
-    /// Receives once into a buffer of the group.
-    Recv { fd: RawDescriptor, group: Group },
-    /// Receives into buffers of the group until cancelled, ended, or out of buffers.
-    RecvMulti { fd: RawDescriptor, group: Group },
-    /// Receives datagrams, and what the kernel tells about them (`sys::message`), until cancelled, failed, or out of
-    /// buffers.
-    RecvDatagrams { fd: RawDescriptor },
-    /// Sends.
-    Send { fd: RawDescriptor, chunk: Chunk, wait: Wait },
-    /// Sends several chunks as one.
-    SendGather { fd: RawDescriptor, gather: Box<Gather>, wait: Wait },
-    /// Connects to a TCP address.
-    Connect { fd: RawDescriptor, to: SocketAddr },
-    /// Connects to a unix socket.
-    ConnectUnix { fd: RawDescriptor, path: PathBuf },
-    /// Waits for readiness: poll(2) events.
-    Poll { fd: RawDescriptor, events: u32 },
-    /// Closes.
-    Close { fd: RawDescriptor },
-    /// Ends another operation early; that one still completes by itself.
-    Cancel { target: Token },
-    /// Ends all operations early.
-    CancelAll,
-}
-
-/// What a send waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// Until all is sent.
-    All,
-    /// Until something is.
-    Some,
-    /// For nothing: what the socket takes at once is sent.
-    Nothing,
-}
-
-/// What an operation left behind.
-pub(crate) struct Completion {
-    pub(crate) token: Token,
-    /// Non-negative, or a negative errno.
-    pub(crate) result: i32,
-    /// A received buffer.
-    pub(crate) lent: Option<Lent>,
-    /// More completions of this operation follow; false ends it.
-    pub(crate) more: bool,
-    /// The memory that the operation held, with the completion that ends it.
-    pub(crate) held: Held,
-}
-
-/// Memory that the kernel holds for an operation.
-#[derive(Default)]
-pub(crate) enum Held {
-    #[default]
-    Nothing,
-    /// A claim on the buffers of a group.
-    Buffers(Group),
-    Chunk(Chunk),
-    Gather(Box<Gather>),
-    Address(#[allow(dead_code, reason = "held for the kernel, never read by us")] Box<socket2::SockAddr>),
-}
 
 /// How a kernel is set up.
 #[derive(Clone, Debug)]
@@ -113,9 +36,8 @@ pub(crate) struct KernelSettings {
     pub(crate) submissions: u32,
     /// The ring refuses what the runtime never asks of it.
     pub(crate) restrict: bool,
-    pub(crate) head: GroupSettings,
-    pub(crate) body: GroupSettings,
-    pub(crate) datagram: GroupSettings,
+    /// In the order of [`Group::ALL`].
+    pub(crate) groups: [GroupSettings; 3],
 }
 
 /// The kernels.
@@ -252,17 +174,17 @@ impl Kernel {
 
     /// A receive in `group` found no buffer: [`Kernel::wait`] wakes `waker` when there is one.
     pub(crate) fn wait_for_buffer(&mut self, group: Group, waker: &Waker, now: Instant) -> Ticket {
-        each!(self, kernel => kernel.wait_for_buffer(group, waker, now))
+        self.groups().wait(group, waker, now)
     }
 
     /// Whether `ticket` still waits for a buffer of `group`; then `waker` is the one to wake.
     pub(crate) fn still_waits_for_buffer(&mut self, group: Group, ticket: Ticket, waker: &Waker) -> bool {
-        each!(self, kernel => kernel.group(group).still_waits(ticket, waker))
+        self.groups().of(group).still_waits(ticket, waker)
     }
 
     /// Whoever waited for a buffer is gone.
     pub(crate) fn stop_waiting_for_buffer(&mut self, group: Group, ticket: Ticket) {
-        each!(self, kernel => kernel.group(group).stop_waiting(ticket))
+        self.groups().of(group).stop_waiting(ticket)
     }
 
     /// Wakes another core: through the ring where the kernel can, with the next [`Kernel::wait`].
@@ -275,16 +197,6 @@ impl Kernel {
         each!(self, kernel => kernel.messages())
     }
 
-    /// The memory of an operation that is not submitted any more.
-    pub(crate) fn refuse(&mut self, op: Op) -> Held {
-        match self {
-            Kernel::Uring(_) => uring::held(op),
-            Kernel::Epoll(_) => epoll::held(op),
-            #[cfg(feature = "sim")]
-            Kernel::Sim(_) => sim::held(op),
-        }
-    }
-
     /// Operations that the kernel still has, and entries for which its queue has had no room.
     pub(crate) fn unfinished(&self) -> usize {
         each!(self, kernel => kernel.unfinished())
@@ -292,7 +204,11 @@ impl Kernel {
 
     /// Buffers of `group` that are lent out, and how many there are.
     pub(crate) fn lent(&self, group: Group) -> (usize, usize) {
-        each!(self, kernel => kernel.lent(group))
+        self.groups().lent(group)
+    }
+
+    fn groups(&self) -> &Groups {
+        each!(self, kernel => &kernel.groups)
     }
 
     /// Whether it refuses what the runtime never asks of it.
@@ -412,7 +328,7 @@ impl Kernel {
     }
 
     pub(crate) fn endure(&mut self, fd: RawDescriptor) {
-        simulated!(self, sim => sim.endure(fd));
+        simulated!(self, sim => sim.stands(fd));
         socket::endure(fd);
     }
 
@@ -423,10 +339,7 @@ impl Kernel {
 
     pub(crate) fn hold(&mut self, fd: RawDescriptor, way: Way, hold: Hold) {
         // What a world holds of a connection is drawn by it.
-        #[cfg(feature = "sim")]
-        if self.as_simulated().is_some() {
-            return;
-        }
+        simulated!(self, sim => sim.stands(fd));
         hold::hold(fd, way, hold);
     }
 

@@ -10,20 +10,17 @@ mod calls;
 mod named;
 
 pub(super) use calls::no_records;
-pub(super) use named::held;
 
 use super::{Completion, KernelSettings, Op, RawDescriptor, RingRestriction, Token};
-use crate::buf::{BufferRing, Group, Lent, Ticket};
+use crate::buf::{BufferRing, Groups, Lent};
 use crate::sim::{CoreNumber, Fault, Role, World};
 use crate::sys::Remote;
 use crate::time::Instant;
 use attempt::Tried;
-use named::{descriptor, is_detached, kind};
+use named::{is_detached, kind};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
 /// One core's part of a world.
@@ -31,7 +28,7 @@ pub(crate) struct Sim {
     world: World,
     core: CoreNumber,
     remote: Arc<Remote>,
-    groups: [Rc<BufferRing>; 3],
+    pub(super) groups: Groups,
     /// By [`Token::index`].
     operations: Vec<Option<Operation>>,
     /// Not handed over yet.
@@ -81,12 +78,11 @@ const IDLE_TIME: Duration = Duration::from_millis(1);
 
 impl Sim {
     pub(super) fn new(settings: &KernelSettings, world: &World, role: Role, remote: Arc<Remote>) -> io::Result<Sim> {
-        let group = |settings| BufferRing::unpublished(settings).map(Rc::new);
         Ok(Sim {
             world: world.clone(),
             core: world.settle_in(role),
             remote,
-            groups: [group(settings.head)?, group(settings.body)?, group(settings.datagram)?],
+            groups: Groups::new(settings.groups, BufferRing::unpublished)?,
             operations: Vec::new(),
             submissions: VecDeque::new(),
             completed: VecDeque::new(),
@@ -162,14 +158,6 @@ impl Sim {
         Some(completion)
     }
 
-    pub(super) fn wait_for_buffer(&mut self, group: Group, waker: &Waker, _now: Instant) -> Ticket {
-        self.group(group).wait(waker.clone())
-    }
-
-    pub(super) fn group(&self, group: Group) -> &BufferRing {
-        &self.groups[group as usize]
-    }
-
     pub(super) fn unfinished(&self) -> usize {
         let detached = |submission: &&Submission| matches!(submission, Submission::Detached(_));
         self.operations.iter().flatten().count()
@@ -180,11 +168,6 @@ impl Sim {
 
     pub(super) fn messages(&self) -> u64 {
         0
-    }
-
-    pub(super) fn lent(&self, group: Group) -> (usize, usize) {
-        let group = self.group(group);
-        (group.lent(), group.count())
     }
 
     /// There is no ring.
@@ -249,7 +232,7 @@ impl Sim {
                 Submission::Operation(token) => {
                     if let Some(operation) = &mut self.operations[token.index as usize] {
                         operation.is_handed_over = true;
-                        let (kind, fd) = (kind(&operation.op), descriptor(&operation.op).unwrap_or(-1));
+                        let (kind, fd) = (kind(&operation.op), operation.op.descriptor().unwrap_or(-1));
                         self.note(kind, token.index.into(), fd.into());
                         self.try_operation(token.index as usize);
                     }
@@ -280,7 +263,7 @@ impl Sim {
     }
 
     pub(super) fn close(&mut self, fd: RawDescriptor) {
-        let holder = self.operations.iter().flatten().find(|operation| descriptor(&operation.op) == Some(fd));
+        let holder = self.operations.iter().flatten().find(|operation| operation.op.descriptor() == Some(fd));
         assert!(
             holder.is_none(),
             "seed {}: descriptor {fd} is closed under an operation ({})",
@@ -302,14 +285,14 @@ impl Sim {
     }
 
     fn may_go_on(&self, operation: &Operation) -> bool {
-        let Some(fd) = descriptor(&operation.op).filter(|_| operation.is_handed_over) else { return false };
+        let Some(fd) = operation.op.descriptor().filter(|_| operation.is_handed_over) else { return false };
         operation.cancelled_for.is_some() || operation.stuck_at != Some(self.world.version(fd))
     }
 
     fn try_operation(&mut self, index: usize) {
         // Out of the table meanwhile: nothing of what it does comes back to it.
         let Some(mut operation) = self.operations[index].take() else { return };
-        let fd = descriptor(&operation.op);
+        let fd = operation.op.descriptor();
         let is_due = operation.cancelled_for.is_some_and(|turn| turn <= self.turn);
         let tried = if is_due { Tried::Stuck } else { self.attempt(&mut operation) };
         match tried {
@@ -327,7 +310,7 @@ impl Sim {
     }
 
     fn end(&mut self, operation: Operation, result: i32, lent: Option<Lent>) {
-        let held = held(operation.op);
+        let held = operation.op.held();
         self.completed.push_back(Completion { token: operation.token, result, lent, more: false, held });
     }
 

@@ -1,7 +1,7 @@
 //! The kernel behind the seam: one io_uring.
 
 use super::{Completion, Held, KernelError, KernelSettings, Op, RingRestriction, Token, Wait};
-use crate::buf::{BufferRing, Group, SHRINK_AFTER, Ticket};
+use crate::buf::{BufferRing, Group, Groups, SHRINK_AFTER};
 use crate::sys::{Remote, message, ring, socket};
 use crate::time::Instant;
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
@@ -10,9 +10,7 @@ use socket2::SockAddr;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
 /// A ring, its buffers, and the memory of every operation in flight.
@@ -27,7 +25,7 @@ pub(crate) struct Uring {
     held: Vec<Option<Held>>,
     /// Operations that the kernel has, detached ones included: a close that is lost with the ring is a lost descriptor.
     in_flight: usize,
-    groups: [Rc<BufferRing>; 3],
+    pub(super) groups: Groups,
     /// Entries that found the submission queue full.
     backlog: VecDeque<squeue::Entry>,
     /// Completions copied out of the ring: user data, result, flags.
@@ -71,9 +69,8 @@ const FLAGS: squeue::Flags = squeue::Flags::BUFFER_SELECT.union(squeue::Flags::S
 impl Uring {
     pub(super) fn new(settings: &KernelSettings, remote: Arc<Remote>) -> Result<Uring, KernelError> {
         let made = ring::make(settings.submissions, settings.restrict)?;
-        let group = |settings| BufferRing::new(settings).map(Rc::new).map_err(KernelError::Resources);
-        let groups = [group(settings.head)?, group(settings.body)?, group(settings.datagram)?];
-        for (id, group) in Group::ALL.into_iter().zip(&groups) {
+        let groups = Groups::new(settings.groups, BufferRing::new).map_err(KernelError::Resources)?;
+        for (id, group) in Group::ALL.into_iter().zip(groups.iter()) {
             let (address, count) = group.registration();
             // SAFETY: the entries' mapping is owned by `groups`, which outlives the ring (field order).
             unsafe { made.ring.submitter().register_buf_ring_with_flags(address, count, id.id(), 0) }.map_err(
@@ -143,7 +140,7 @@ impl Uring {
     pub(super) fn wait(&mut self, timeout: Option<Duration>, now: Instant) {
         let (mut fed, mut warm) = (false, false);
         let settled = self.batch.is_empty() && self.ring.completion().is_empty();
-        for group in &self.groups {
+        for group in self.groups.iter() {
             warm |= group.relax(now, settled);
             fed |= group.feed();
             group.publish();
@@ -197,27 +194,12 @@ impl Uring {
         }
     }
 
-    pub(super) fn wait_for_buffer(&mut self, group: Group, waker: &Waker, now: Instant) -> Ticket {
-        let group = self.group(group);
-        group.ran_out(now);
-        group.wait(waker.clone())
-    }
-
-    pub(super) fn group(&self, group: Group) -> &BufferRing {
-        &self.groups[group as usize]
-    }
-
     pub(super) fn unfinished(&self) -> usize {
         self.in_flight + self.backlog.len()
     }
 
     pub(super) fn messages(&self) -> u64 {
         self.messages
-    }
-
-    pub(super) fn lent(&self, group: Group) -> (usize, usize) {
-        let group = self.group(group);
-        (group.lent(), group.count())
     }
 
     pub(super) fn restriction(&self) -> &RingRestriction {
@@ -233,7 +215,7 @@ impl Uring {
         let more = cqueue::more(flags);
         let place = &mut self.held[token.index as usize];
         let lent = match (cqueue::buffer_select(flags), &place) {
-            (Some(id), Some(Held::Buffers(group))) => Some(self.groups[*group as usize].take(id, result.max(0) as u32)),
+            (Some(id), Some(Held::Buffers(group))) => Some(self.groups.of(*group).take(id, result.max(0) as u32)),
             _ => None,
         };
         let held = if more {
@@ -344,11 +326,6 @@ fn prepare(op: Op) -> (squeue::Entry, Held) {
         Op::Cancel { target } => (opcode::AsyncCancel::new(user_data(target)).build(), Held::Nothing),
         Op::CancelAll => (opcode::AsyncCancel2::new(CancelBuilder::any()).build(), Held::Nothing),
     }
-}
-
-/// What the kernel would have held.
-pub(super) fn held(op: Op) -> Held {
-    prepare(op).1
 }
 
 fn connect(fd: i32, address: SockAddr) -> (squeue::Entry, Held) {

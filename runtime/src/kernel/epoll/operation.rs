@@ -45,18 +45,7 @@ const SEND_MAX: usize = 0x7fff_f000;
 
 impl Operation {
     pub(super) fn new(token: Token, op: Op) -> Operation {
-        let fd = match op {
-            Op::Accept { fd }
-            | Op::Recv { fd, .. }
-            | Op::RecvMulti { fd, .. }
-            | Op::RecvDatagrams { fd }
-            | Op::Send { fd, .. }
-            | Op::SendGather { fd, .. }
-            | Op::Connect { fd, .. }
-            | Op::ConnectUnix { fd, .. }
-            | Op::Poll { fd, .. } => fd,
-            Op::Close { .. } | Op::Cancel { .. } | Op::CancelAll => unreachable!("done when submitted, with no result"),
-        };
+        let Some(fd) = op.descriptor() else { unreachable!("done when submitted, with no result") };
         Operation { token, fd, next: NOBODY, done: 0, op }
     }
 
@@ -82,7 +71,7 @@ impl Operation {
     pub(super) fn into_end(self, result: i32) -> (i32, Held) {
         // What went before it failed, or was cancelled, has gone.
         let result = if self.is_send() && self.done > 0 { self.done as i32 } else { result };
-        (result, held(self.op))
+        (result, self.op.held())
     }
 
     pub(super) fn is_send(&self) -> bool {
@@ -248,7 +237,7 @@ impl Epoll {
         group: Group,
         receive: impl FnOnce(&mut [u8]) -> io::Result<usize>,
     ) -> io::Result<Option<Lent>> {
-        let group = self.groups[group as usize].clone();
+        let group = self.groups.of(group).clone();
         let no_buffer = || Err(io::Error::from_raw_os_error(libc::ENOBUFS));
         self.unless_quiet(fd, Direction::In, || group.lend(receive).unwrap_or_else(no_buffer))
     }
@@ -274,13 +263,4 @@ fn connect(fd: RawDescriptor, begun: &mut usize, to: impl FnOnce() -> io::Result
 /// A path that fits no address is refused as the system refuses the empty one.
 fn unix(path: &Path) -> io::Result<SockAddr> {
     SockAddr::unix(path).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
-}
-
-/// What an operation leaves behind.
-pub(super) fn held(op: Op) -> Held {
-    match op {
-        Op::Send { chunk, .. } => Held::Chunk(chunk),
-        Op::SendGather { gather, .. } => Held::Gather(gather),
-        _ => Held::Nothing,
-    }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::buf::{Chunk, Gather, GroupSettings};
+use crate::buf::{Chunk, Gather, Group, GroupSettings};
 use crate::kernel::Wait;
 use crate::sys::epoll::{READABLE, WRITABLE};
 use crate::sys::socket;
@@ -11,7 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 fn kernel() -> Epoll {
     let group = GroupSettings { bytes: 64, count: 4, published: 1 };
-    let settings = KernelSettings { submissions: 8, restrict: true, head: group, body: group, datagram: group };
+    let settings = KernelSettings { submissions: 8, restrict: true, groups: [group; 3] };
     Epoll::new(&settings, Arc::new(Remote::new().unwrap())).unwrap()
 }
 
@@ -56,7 +56,7 @@ fn an_operation_with_a_bad_descriptor_completes_with_an_error_and_returns_its_me
         kernel.submit(token(3), op);
         assert!(next(&mut kernel).result < 0);
     }
-    assert_eq!((kernel.unfinished(), kernel.lent(Group::Head)), (0, (0, 4)));
+    assert_eq!((kernel.unfinished(), kernel.groups.lent(Group::Head)), (0, (0, 4)));
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn a_unix_connect_waits_for_room_in_a_full_queue() {
 fn a_wake_ends_the_wait_again_and_again() {
     let remote = Arc::new(Remote::new().unwrap());
     let group = GroupSettings { bytes: 64, count: 4, published: 1 };
-    let settings = KernelSettings { submissions: 8, restrict: true, head: group, body: group, datagram: group };
+    let settings = KernelSettings { submissions: 8, restrict: true, groups: [group; 3] };
     let mut kernel = Epoll::new(&settings, remote.clone()).unwrap();
     for _ in 0..3 {
         remote.kick();

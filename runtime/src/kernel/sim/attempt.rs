@@ -91,7 +91,7 @@ impl Sim {
             return Tried::Ended(-libc::ENOBUFS, None);
         }
         let receive = |buffer: &mut [u8]| Ok(self.world.receive(fd, buffer, self.core));
-        match self.groups[group as usize].lend(receive) {
+        match self.groups.of(group).lend(receive) {
             Some(Ok(lent)) => Tried::Ended(lent.len() as i32, Some(lent)),
             Some(Err(_)) | None => Tried::Ended(-libc::ENOBUFS, None),
         }
@@ -125,7 +125,7 @@ impl Sim {
                 let local = tells.then_some(LocalAddress { ip: to.ip(), interface: INTERFACE });
                 Ok(message::fill(buffer, from, local, &bytes))
             };
-            match self.groups[Group::Datagram as usize].lend(receive) {
+            match self.groups.of(Group::Datagram).lend(receive) {
                 None => return Tried::Ended(-libc::ENOBUFS, None),
                 Some(Err(error)) => return Tried::Ended(-error.raw_os_error().unwrap_or(libc::EAGAIN), None),
                 Some(Ok(lent)) => {

@@ -40,8 +40,9 @@ impl Sim {
         told(self.world.accept(fd, None))?.ok_or(io::ErrorKind::WouldBlock.into())
     }
 
-    /// Nobody here goes away without a word; the descriptor has to be one all the same.
-    pub(in crate::kernel) fn endure(&self, fd: RawDescriptor) {
+    /// What is asked of a descriptor means nothing here (nobody goes away without a word, and what is held of a connection is
+    /// drawn by its world); it has to be one all the same.
+    pub(in crate::kernel) fn stands(&self, fd: RawDescriptor) {
         self.world.version(fd);
     }
 

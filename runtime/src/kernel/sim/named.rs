@@ -1,38 +1,9 @@
-//! What an operation holds, uses and is called.
+//! What operations are called in a trace, and which may be detached.
 
-use super::super::{Held, Op, RawDescriptor};
-use crate::buf::Group;
-
-/// What the kernel holds of an operation, or would have held.
-pub(in crate::kernel) fn held(op: Op) -> Held {
-    match op {
-        Op::Recv { group, .. } | Op::RecvMulti { group, .. } => Held::Buffers(group),
-        Op::RecvDatagrams { .. } => Held::Buffers(Group::Datagram),
-        Op::Send { chunk, .. } => Held::Chunk(chunk),
-        Op::SendGather { gather, .. } => Held::Gather(gather),
-        _ => Held::Nothing,
-    }
-}
+use super::super::Op;
 
 pub(super) fn is_detached(op: &Op) -> bool {
     matches!(op, Op::Close { .. } | Op::Cancel { .. } | Op::CancelAll)
-}
-
-/// The descriptor that an operation uses.
-pub(super) fn descriptor(op: &Op) -> Option<RawDescriptor> {
-    match op {
-        Op::Accept { fd }
-        | Op::Recv { fd, .. }
-        | Op::RecvMulti { fd, .. }
-        | Op::RecvDatagrams { fd }
-        | Op::Send { fd, .. }
-        | Op::SendGather { fd, .. }
-        | Op::Connect { fd, .. }
-        | Op::ConnectUnix { fd, .. }
-        | Op::Poll { fd, .. }
-        | Op::Close { fd } => Some(*fd),
-        Op::Cancel { .. } | Op::CancelAll => None,
-    }
 }
 
 /// Its name in a trace.

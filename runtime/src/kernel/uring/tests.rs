@@ -11,7 +11,7 @@ fn ring(remote: Arc<Remote>) -> Uring {
 
 fn ring_that(restrict: bool, remote: Arc<Remote>) -> Uring {
     let group = GroupSettings { bytes: 64, count: 2, published: 1 };
-    Uring::new(&KernelSettings { submissions: 8, restrict, head: group, body: group, datagram: group }, remote).unwrap()
+    Uring::new(&KernelSettings { submissions: 8, restrict, groups: [group; 3] }, remote).unwrap()
 }
 
 /// One turn; how often the eventfd of `of` was written to since the last look.
