@@ -2,7 +2,7 @@
 
 use crate::datagrams;
 use crate::draw::Draw;
-use crate::end::{Broken, End, Reader, send};
+use crate::end::{Body, Broken, End, Reader, send};
 use crate::ledger::Ledger;
 use crate::pattern::{self, Way};
 use crate::plan::{Exchange, Framing};
@@ -139,7 +139,8 @@ fn forgotten(ledger: &Ledger, id: u32, broken: Broken) {
 async fn request(outlet: &Outlet, exchange: &Exchange, host: &str, draw: &mut Draw) -> Result<(), Broken> {
     let Exchange { id, method, up, up_framing, expects, last, .. } = exchange;
     let mut head = format!("{method} {} HTTP/1.1\r\nhost: {host}\r\n", exchange.target());
-    if matches!(*method, "PUT" | "POST") {
+    let has_body = matches!(*method, "PUT" | "POST");
+    if has_body {
         match up_framing {
             Framing::Length | Framing::Close => head += &format!("content-length: {up}\r\n"),
             Framing::Chunked => head += "transfer-encoding: chunked\r\n",
@@ -150,34 +151,15 @@ async fn request(outlet: &Outlet, exchange: &Exchange, host: &str, draw: &mut Dr
     }
     head += if *last { "connection: close\r\n\r\n" } else { "\r\n" };
     let mut out = head.into_bytes();
-    let handle = outlet.stream().handle().clone();
     if *expects {
         send(outlet, std::mem::take(&mut out)).await?;
-        Sleep::new(&handle, Duration::from_secs(1)).await;
+        Sleep::new(outlet.stream().handle(), Duration::from_secs(1)).await;
     }
-    let mut offset = 0;
-    while offset < *up {
-        let count = draw.within(1, 30_000).min(u64::from(up - offset)) as usize;
-        let piece = pattern::bytes(*id, Way::Up, offset.into(), count);
-        if *up_framing == Framing::Chunked {
-            out.extend_from_slice(format!("{count:x}\r\n").as_bytes());
-            out.extend_from_slice(&piece);
-            out.extend_from_slice(b"\r\n");
-        } else {
-            out.extend_from_slice(&piece);
-        }
-        offset += count as u32;
-        if draw.once_in(2) {
-            send(outlet, std::mem::take(&mut out)).await?;
-        }
-        if draw.once_in(16) {
-            Sleep::new(&handle, Duration::from_millis(draw.within(1, 900))).await;
-        }
+    if !has_body {
+        return send(outlet, out).await;
     }
-    if *up_framing == Framing::Chunked && matches!(*method, "PUT" | "POST") {
-        out.extend_from_slice(b"0\r\n\r\n");
-    }
-    send(outlet, out).await
+    let (framing, is_cut) = (*up_framing, false);
+    Body { id: *id, way: Way::Up, framing, len: *up, piece_max: 30_000, is_cut }.send(outlet, out, draw).await
 }
 
 /// The answers, in order. Whether the connection is good for more.

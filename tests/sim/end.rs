@@ -1,6 +1,8 @@
 //! One end of a connection in the outside world: enough of HTTP/1.1 to be a client or a server, written apart from the proxy's
 //! parser so that the two can disagree.
 
+use crate::draw::Draw;
+use crate::pattern::{self, Way};
 use crate::plan::Framing;
 use ringferry::tls::{Engine, Trusted, cipher_order, client_config};
 use ringferry::wire::{Intake, Outlet, shake};
@@ -100,6 +102,49 @@ pub(crate) async fn send(outlet: &Outlet, bytes: Vec<u8>) -> Result<(), Broken> 
         Ok((Ok(()), _)) => Ok(()),
         Ok((Err(_), _)) => Err(Broken::Reset),
         Err(_) => Err(Broken::Forgotten),
+    }
+}
+
+/// A body on its way.
+pub(crate) struct Body {
+    pub(crate) id: u32,
+    pub(crate) way: Way,
+    pub(crate) framing: Framing,
+    /// Bytes that go.
+    pub(crate) len: u32,
+    /// Bytes of a piece, at the most.
+    pub(crate) piece_max: u64,
+    /// More was announced than goes.
+    pub(crate) is_cut: bool,
+}
+
+impl Body {
+    /// Sends it behind `out`, piece by piece, with rests between some of them.
+    pub(crate) async fn send(self, outlet: &Outlet, mut out: Vec<u8>, draw: &mut Draw) -> Result<(), Broken> {
+        let Body { id, way, framing, len, piece_max, is_cut } = self;
+        let mut offset = 0;
+        while offset < len {
+            let count = draw.within(1, piece_max).min(u64::from(len - offset)) as usize;
+            let piece = pattern::bytes(id, way, offset.into(), count);
+            if framing == Framing::Chunked {
+                out.extend_from_slice(format!("{count:x}\r\n").as_bytes());
+                out.extend_from_slice(&piece);
+                out.extend_from_slice(b"\r\n");
+            } else {
+                out.extend_from_slice(&piece);
+            }
+            offset += count as u32;
+            if draw.once_in(2) {
+                send(outlet, std::mem::take(&mut out)).await?;
+            }
+            if draw.once_in(16) {
+                Sleep::new(outlet.stream().handle(), Duration::from_millis(draw.within(1, 900))).await;
+            }
+        }
+        if framing == Framing::Chunked && !is_cut {
+            out.extend_from_slice(b"0\r\n\r\n");
+        }
+        send(outlet, out).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! The servers of a scene: each does what the request in front of it says.
 
 use crate::draw::Draw;
-use crate::end::{Broken, End, Reader, send};
+use crate::end::{Body, Broken, End, Reader, send};
 use crate::ledger::Ledger;
 use crate::pattern::{self, Way};
 use crate::plan::{Answer, Framing, Mishap, read_target};
@@ -122,35 +122,15 @@ async fn respond(
         }
     }
     head += if closes || framing == Framing::Close { "connection: close\r\n\r\n" } else { "\r\n" };
-    let mut out = head.into_bytes();
-    let mut offset = 0;
-    let end = match mishap {
-        Mishap::Reset(at) => at.min(len),
-        _ => len,
+    let out = head.into_bytes();
+    if !has_body {
+        return send(outlet, out).await;
+    }
+    let (len, is_cut) = match mishap {
+        Mishap::Reset(at) => (at.min(len), true),
+        _ => (len, false),
     };
-    while has_body && offset < end {
-        let count = draw.within(1, 40_000).min(u64::from(end - offset)) as usize;
-        let piece = pattern::bytes(id, Way::Down, offset.into(), count);
-        if framing == Framing::Chunked {
-            out.extend_from_slice(format!("{count:x}\r\n").as_bytes());
-            out.extend_from_slice(&piece);
-            out.extend_from_slice(b"\r\n");
-        } else {
-            out.extend_from_slice(&piece);
-        }
-        offset += count as u32;
-        if draw.once_in(2) {
-            send(outlet, std::mem::take(&mut out)).await?;
-        }
-        if draw.once_in(16) {
-            Sleep::new(outlet.stream().handle(), Duration::from_millis(draw.within(1, 900))).await;
-        }
-    }
-    let is_cut = matches!(mishap, Mishap::Reset(_)) && has_body;
-    if has_body && framing == Framing::Chunked && !is_cut {
-        out.extend_from_slice(b"0\r\n\r\n");
-    }
-    send(outlet, out).await?;
+    Body { id, way: Way::Down, framing, len, piece_max: 40_000, is_cut }.send(outlet, out, draw).await?;
     if is_cut {
         outlet.stream().reset_on_close(true);
         return Err(Broken::Reset);
