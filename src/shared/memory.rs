@@ -207,20 +207,11 @@ mod tests {
     use super::*;
     use crate::limit::BODY;
     use crate::model::Rng;
+    use crate::shared::waking::{Bell, Unpark};
     use std::future::Future;
     use std::pin::{Pin, pin};
-    use std::sync::atomic::AtomicU32;
-    use std::task::{Context, Poll, Wake, Waker};
-    use std::thread::{self, Thread};
-
-    #[derive(Default)]
-    struct Bell(AtomicU32);
-
-    impl Wake for Bell {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, SeqCst);
-        }
-    }
+    use std::task::{Context, Poll, Waker};
+    use std::thread;
 
     fn small() -> Memory {
         Memory::new(Budget::new(Budget::min(1), 1).unwrap())
@@ -410,12 +401,6 @@ mod tests {
     /// A lost wake would leave a thread parked for ever.
     #[test]
     fn cores_that_share_it_never_exceed_it_nor_miss_a_wake() {
-        struct Unpark(Thread);
-        impl Wake for Unpark {
-            fn wake(self: Arc<Self>) {
-                self.0.unpark();
-            }
-        }
         let memory = small();
         let crowd = fill(&memory, ACTIVE, Purpose::Work);
         let last = crowd.len();

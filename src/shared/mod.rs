@@ -12,6 +12,8 @@ mod server;
 mod share;
 mod stats;
 mod waiters;
+#[cfg(test)]
+mod waking;
 
 pub use memory::{Memory, Part, Place, Purpose};
 pub use messages::{Command, CoreLink, Event, Events, events};

@@ -226,20 +226,10 @@ fn wake(waker: Option<Waker>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shared::waking::{Bell, Unpark};
     use std::sync::Arc;
     use std::sync::atomic::AtomicU32;
-    use std::task::Wake;
-    use std::thread::{self, Thread};
-
-    /// Counts how often it was woken.
-    #[derive(Default)]
-    struct Bell(AtomicU32);
-
-    impl Wake for Bell {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, SeqCst);
-        }
-    }
+    use std::thread;
 
     /// One waiting request: polled by hand, takes one of `free`.
     struct Request<'a> {
@@ -339,12 +329,6 @@ mod tests {
     /// A lost wake would leave a thread parked for ever.
     #[test]
     fn threads_that_take_turns_or_give_up_never_miss_a_wake() {
-        struct Unpark(Thread);
-        impl Wake for Unpark {
-            fn wake(self: Arc<Self>) {
-                self.0.unpark();
-            }
-        }
         let (waiters, free) = (Waiters::default(), AtomicU32::new(1));
         thread::scope(|scope| {
             for _ in 0..3 {
