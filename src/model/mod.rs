@@ -2,13 +2,14 @@
 //!
 //! `config` builds a [`Config`] from TOML; everything above reads it. A value of these types cannot be wrong by
 //! itself: ids index the vectors they were made for, limits are in range, hosts and paths are normalised.
-//! Beside the nouns, the arithmetic that the layers above share: [`hash64`] and [`Rng`].
+//! Beside the nouns, the arithmetic that the layers above share: [`hash64`] and [`Rng`]; and [`Order`].
 
 mod access;
 mod ids;
 mod limits;
 mod listener;
 mod mix;
+mod order;
 mod pool;
 mod privileges;
 mod site;
@@ -20,6 +21,7 @@ pub use ids::{ListenerId, PoolId, RouteId, SiteId};
 pub use limits::{Limits, LogFormat, LogSettings, Resources, Timeouts};
 pub use listener::{Cidr, Listener, Protocol};
 pub use mix::{FixedHasher, FixedState, Rng, hash_pair, hash64};
+pub use order::{NONE, Order};
 pub use pool::{Balance, HashKey, Pool, ProxyVersion, Server, ServerAddress};
 pub use privileges::Privileges;
 pub use site::{Action, HostPattern, Redirect, Route, Site};

@@ -3,7 +3,7 @@
 
 /// See the module. An entry of something as large as a pointer takes 16 bytes.
 #[derive(Debug)]
-pub(super) struct Order<T> {
+pub struct Order<T> {
     entries: Vec<Entry<T>>,
     /// Ends of the chain.
     oldest: u32,
@@ -24,7 +24,7 @@ struct Entry<T> {
 }
 
 /// No entry.
-pub(super) const NONE: u32 = u32::MAX;
+pub const NONE: u32 = u32::MAX;
 /// An order with room for more than this gives its memory back when it runs empty.
 const ROOM_KEPT: usize = 64;
 
@@ -36,12 +36,27 @@ impl<T> Default for Order<T> {
 
 impl<T> Order<T> {
     /// How many are in the order.
-    pub(super) fn len(&self) -> u32 {
+    pub fn len(&self) -> u32 {
         self.len
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Entries that there is memory for.
+    pub fn capacity(&self) -> usize {
+        self.entries.capacity()
+    }
+
     /// Adds one as the newest. Its place is its own until it [leaves](Order::leave).
-    pub(super) fn push(&mut self, value: T) -> u32 {
+    pub fn push(&mut self, value: T) -> u32 {
+        self.push_with(|_| value)
+    }
+
+    /// The same for one that has to know its place.
+    pub fn push_with(&mut self, make: impl FnOnce(u32) -> T) -> u32 {
         let place = match self.free {
             NONE => {
                 self.entries.push(Entry { value: None, older: NONE, newer: NONE });
@@ -52,32 +67,47 @@ impl<T> Order<T> {
                 free
             }
         };
-        self.entries[place as usize] = Entry { value: Some(value), older: self.newest, newer: NONE };
-        match self.newest {
-            NONE => self.oldest = place,
-            newest => self.entries[newest as usize].newer = place,
-        }
-        self.newest = place;
-        self.len += 1;
+        self.entries[place as usize].value = Some(make(place));
+        self.link(place);
         self.used += 1;
         place
     }
 
-    /// The oldest.
-    pub(super) fn oldest(&self) -> Option<&T> {
-        self.entries.get(self.oldest as usize)?.value.as_ref()
+    /// What is at a place, if it is there and has not been taken.
+    pub fn get(&self, place: u32) -> Option<&T> {
+        self.entries.get(place as usize)?.value.as_ref()
+    }
+
+    /// Makes what is at a place the newest; `None` where there is nothing.
+    pub fn renew(&mut self, place: u32) -> Option<&mut T> {
+        self.get(place)?;
+        if self.newest != place {
+            self.unlink(place);
+            self.link(place);
+        }
+        self.entries[place as usize].value.as_mut()
+    }
+
+    /// All, with their places, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        (0..).zip(&self.entries).filter_map(|(place, entry)| Some((place, entry.value.as_ref()?)))
+    }
+
+    /// The place of the oldest, if there is any.
+    pub fn oldest(&self) -> Option<u32> {
+        (self.oldest != NONE).then_some(self.oldest)
     }
 
     /// Takes the oldest out of the order. Its place stays its own.
-    pub(super) fn take_oldest(&mut self) -> Option<T> {
-        let place = self.oldest;
-        let value = self.entries.get_mut(place as usize)?.value.take();
+    pub fn take_oldest(&mut self) -> Option<T> {
+        let place = self.oldest()?;
+        let value = self.entries[place as usize].value.take();
         self.unlink(place);
         value
     }
 
     /// One leaves, and its place is free. `None` where it had been taken before.
-    pub(super) fn leave(&mut self, place: u32) -> Option<T> {
+    pub fn leave(&mut self, place: u32) -> Option<T> {
         let value = self.entries[place as usize].value.take();
         if value.is_some() {
             self.unlink(place);
@@ -90,6 +120,18 @@ impl<T> Order<T> {
             *self = Order::default();
         }
         value
+    }
+
+    /// Adds it at the end of the chain.
+    fn link(&mut self, place: u32) {
+        let entry = &mut self.entries[place as usize];
+        (entry.older, entry.newer) = (self.newest, NONE);
+        match self.newest {
+            NONE => self.oldest = place,
+            newest => self.entries[newest as usize].newer = place,
+        }
+        self.newest = place;
+        self.len += 1;
     }
 
     fn unlink(&mut self, place: u32) {
@@ -142,7 +184,7 @@ mod tests {
         for place in places {
             order.leave(place);
         }
-        assert_eq!((order.entries.capacity(), order.len()), (0, 0));
+        assert_eq!((order.capacity(), order.is_empty()), (0, true));
         let place = order.push(7);
         assert_eq!(order.leave(place), Some(7));
     }

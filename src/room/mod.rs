@@ -3,11 +3,10 @@
 //!
 //! It decides nothing about requests: who is idle is told by those who serve, and who needs room asks for it.
 
-mod order;
 mod reserve;
 
+use crate::model::{NONE, Order};
 use crate::shared::CoreStats;
-use order::{NONE, Order};
 use reserve::Reserve;
 use ringferry_runtime::Handle;
 use ringferry_runtime::net::Stream;
@@ -94,7 +93,7 @@ impl Room {
 
     fn take_silent(&self) -> Option<Stream> {
         let mut silent = self.silent.borrow_mut();
-        let (_, since) = silent.oldest()?;
+        let (_, since) = silent.get(silent.oldest()?)?;
         let is_over = self.handle.now().since(*since) >= SILENCE;
         if is_over { silent.take_oldest().map(|(stream, _)| stream) } else { None }
     }

@@ -1,6 +1,7 @@
 //! The table of flows of one listener on one core: found by who talks with whom, in the order in which they were last used.
 //! It knows nothing of sockets, and time is an argument.
 
+use crate::model::{NONE, Order};
 use ringferry_runtime::net::LocalAddress;
 use ringferry_runtime::time::Instant;
 use std::collections::HashMap;
@@ -32,11 +33,8 @@ pub(super) struct Slot {
 pub(super) struct Flows<T> {
     /// Keyed by what strangers choose, so by a hash that they do not know.
     index: HashMap<Key, u32>,
-    entries: Vec<Entry<T>>,
-    free: Vec<u32>,
-    /// Ends of the chain of entries in use: used longest ago, and last.
-    oldest: u32,
-    newest: u32,
+    /// By their last use.
+    order: Order<Entry<T>>,
     max: usize,
     /// Of the flow added last.
     generation: u32,
@@ -47,14 +45,9 @@ struct Entry<T> {
     key: Key,
     generation: u32,
     used: Instant,
-    older: u32,
-    newer: u32,
-    /// `None` while the entry is free.
-    flow: Option<T>,
+    flow: T,
 }
 
-/// No entry.
-const NONE: u32 = u32::MAX;
 /// A table with room for more than this gives its memory back when it runs empty.
 const ROOM_KEPT: usize = 64;
 
@@ -62,15 +55,7 @@ impl<T> Flows<T> {
     /// An empty table for up to `max` flows.
     pub(super) fn new(max: usize) -> Flows<T> {
         assert!(max > 0 && max < NONE as usize);
-        Flows {
-            index: HashMap::new(),
-            entries: Vec::new(),
-            free: Vec::new(),
-            oldest: NONE,
-            newest: NONE,
-            max,
-            generation: 0,
-        }
+        Flows { index: HashMap::new(), order: Order::default(), max, generation: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -84,24 +69,20 @@ impl<T> Flows<T> {
     /// The flow of these two, which is used now.
     pub(super) fn find(&mut self, key: &Key, now: Instant) -> Option<&T> {
         let index = *self.index.get(key)?;
-        self.use_now(index, now);
-        self.entries[index as usize].flow.as_ref()
+        self.use_now(index, now)
     }
 
     /// Adds a flow, which must not be there yet, to a table that is not full. `make` is told its place.
     pub(super) fn insert(&mut self, key: Key, now: Instant, make: impl FnOnce(Slot) -> T) {
         assert!(!self.is_full(), "a full table was added to");
-        let index = self.free.pop().unwrap_or_else(|| {
-            let free = Entry { key, generation: 0, used: now, older: NONE, newer: NONE, flow: None };
-            self.entries.push(free);
-            (self.entries.len() - 1) as u32
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let index = self.order.push_with(|index| {
+            let flow = make(Slot { index, generation });
+            Entry { key, generation, used: now, flow }
         });
         let before = self.index.insert(key, index);
         assert!(before.is_none(), "a flow was added twice");
-        self.generation = self.generation.wrapping_add(1);
-        let (generation, flow) = (self.generation, make(Slot { index, generation: self.generation }));
-        self.entries[index as usize] = Entry { key, generation, used: now, older: NONE, newer: NONE, flow: Some(flow) };
-        self.link(index);
     }
 
     /// A flow is used now. Without effect once it has been taken out.
@@ -118,7 +99,7 @@ impl<T> Flows<T> {
 
     /// Takes out what was used longest ago.
     pub(super) fn take_oldest(&mut self) -> Option<T> {
-        self.remove(self.oldest)
+        self.remove(self.order.oldest()?)
     }
 
     /// Takes out a flow that has not been used for `idle`.
@@ -128,64 +109,34 @@ impl<T> Flows<T> {
 
     /// When the next flow will not have been used for `idle`.
     pub(super) fn next_idle(&self, idle: Duration) -> Option<Instant> {
-        Some(self.entries.get(self.oldest as usize)?.used + idle)
+        Some(self.order.get(self.order.oldest()?)?.used + idle)
     }
 
     /// Takes out those that `is_over`.
     pub(super) fn take_all(&mut self, is_over: impl Fn(&T) -> bool) -> Vec<T> {
-        let over = |entry: &Entry<T>| entry.flow.as_ref().is_some_and(&is_over);
-        let indices: Vec<_> = (0..self.entries.len()).filter(|&index| over(&self.entries[index])).collect();
-        indices.into_iter().filter_map(|index| self.remove(index as u32)).collect()
+        let over = self.order.iter().filter(|(_, entry)| is_over(&entry.flow));
+        let indices: Vec<_> = over.map(|(index, _)| index).collect();
+        indices.into_iter().filter_map(|index| self.remove(index)).collect()
     }
 
     fn has(&self, slot: Slot) -> bool {
-        let entry = self.entries.get(slot.index as usize);
-        entry.is_some_and(|entry| entry.generation == slot.generation && entry.flow.is_some())
+        self.order.get(slot.index).is_some_and(|entry| entry.generation == slot.generation)
     }
 
     fn remove(&mut self, index: u32) -> Option<T> {
-        let entry = self.entries.get_mut(index as usize)?;
-        let flow = entry.flow.take()?;
-        self.index.remove(&entry.key);
-        self.unlink(index);
-        self.free.push(index);
-        if self.index.is_empty() && self.entries.capacity() > ROOM_KEPT {
-            // After a burst.
-            (self.entries, self.free) = (Vec::new(), Vec::new());
+        let Entry { key, flow, .. } = self.order.leave(index)?;
+        self.index.remove(&key);
+        if self.index.is_empty() {
+            // After a burst; the order does so by itself.
             self.index.shrink_to(ROOM_KEPT);
         }
         Some(flow)
     }
 
-    fn use_now(&mut self, index: u32, now: Instant) {
-        self.entries[index as usize].used = now;
-        if self.newest != index {
-            self.unlink(index);
-            self.link(index);
-        }
-    }
-
-    /// Adds an entry at the end of the chain.
-    fn link(&mut self, index: u32) {
-        let entry = &mut self.entries[index as usize];
-        (entry.older, entry.newer) = (self.newest, NONE);
-        match self.newest {
-            NONE => self.oldest = index,
-            newest => self.entries[newest as usize].newer = index,
-        }
-        self.newest = index;
-    }
-
-    fn unlink(&mut self, index: u32) {
-        let Entry { older, newer, .. } = self.entries[index as usize];
-        match older {
-            NONE => self.oldest = newer,
-            older => self.entries[older as usize].newer = newer,
-        }
-        match newer {
-            NONE => self.newest = older,
-            newer => self.entries[newer as usize].older = older,
-        }
+    fn use_now(&mut self, index: u32, now: Instant) -> Option<&T> {
+        let entry = self.order.renew(index)?;
+        entry.used = now;
+        Some(&entry.flow)
     }
 }
 
@@ -276,7 +227,7 @@ mod tests {
         let mut flows = table(1000, 0..1000);
         let (_, slot) = *flows.find(&key(7), at(0)).unwrap();
         assert_eq!(order(&mut flows).len(), 1000);
-        assert_eq!((flows.entries.capacity(), flows.free.capacity()), (0, 0));
+        assert_eq!(flows.order.capacity(), 0);
         assert!(flows.index.capacity() < 200);
         for port in 0..20 {
             flows.insert(key(port), at(0), |slot| (port, slot));
