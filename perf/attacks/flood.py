@@ -23,6 +23,13 @@ def connections_reset(field, tally):
 
 
 def _connect(field, tally, reset):
+    for connection in _fresh(field, tally):
+        if reset:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+
+def _fresh(field, tally):
+    """One new connection after another, each closed when the next is asked for."""
     while goes_on(field):
         connection = dial(field.http)
         if connection is None:
@@ -30,8 +37,7 @@ def _connect(field, tally, reset):
             tally.add("no port free")
             time.sleep(NO_PORT_SECONDS)
             continue
-        if reset:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        yield connection
         connection.close()
         tally.add("connections")
 
@@ -39,19 +45,12 @@ def _connect(field, tally, reset):
 def requests_new(field, tally):
     """A request on each of many new connections, whose answer is not waited for."""
     asks = request("GET", "/echo/flood", HOST)
-    while goes_on(field):
-        connection = dial(field.http)
-        if connection is None:
-            tally.add("no port free")
-            time.sleep(NO_PORT_SECONDS)
-            continue
+    for connection in _fresh(field, tally):
         try:
             tally.add("bytes", connection.send(asks))
             tally.add("requests")
         except OSError:
             pass
-        connection.close()
-        tally.add("connections")
 
 
 def resets(field, tally):
