@@ -14,7 +14,8 @@ ADMIN_SECONDS = 10
 
 
 def binary():
-    return os.environ.get("RINGFERRY_BIN") or str(PERF.parent / "target/release/ringferry")
+    # It is started in a folder of its own.
+    return os.path.abspath(os.environ.get("RINGFERRY_BIN") or PERF.parent / "target/release/ringferry")
 
 
 def render(template, folder, settings):
