@@ -91,6 +91,68 @@ fn readers_that_have_stopped_hold_up_others_only_until_they_are_given_up() {
     assert!(memory(&proxy, "used_bytes") <= memory(&proxy, "ceiling_bytes"));
 }
 
+/// Those of one client wait for each other, and leave a part to others.
+#[test]
+fn a_client_with_many_requests_that_wait_holds_up_nobody_else() {
+    let gate = Arc::new(Gate::default());
+    let origin = {
+        let gate = gate.clone();
+        Origin::answering(move |request| {
+            if request.target() == "/slow" {
+                gate.pass();
+            }
+            ok("served")
+        })
+    };
+    let proxy = Proxy::start(&small(&default_site(&origin)));
+    let before = memory(&proxy, "used_bytes");
+    let mut many = admitted(&proxy, 60);
+    many.iter_mut().for_each(|client| ask(client, "/slow"));
+    wait_until("it has all that it may have", || memory(&proxy, "waiting") >= 40);
+    let mut other = Wire::connect_from([127, 0, 0, 66], proxy.address());
+    for _ in 0..10 {
+        assert_eq!(other.get("a", "/quick").text(), "served");
+    }
+    assert!(memory(&proxy, "waiting") >= 40, "and those still wait");
+    gate.open();
+    many.iter_mut().for_each(|client| assert_eq!(client.response().status(), 200));
+    drop((many, other));
+    let kept = proxy.status()["totals"]["upstream_idle"].as_u64().unwrap();
+    returns_to(&proxy, before + kept * IDLE);
+}
+
+/// A tunnel at rest is an idle connection with a server's.
+#[test]
+fn many_more_tunnels_stand_than_could_all_move_bytes_at_once() {
+    let origin = Origin::echo();
+    let config = format!("[[stream]]\nlisten = \"tcp/127.0.0.1:0\"\nupstream = \"{}\"\n", origin.address());
+    let proxy = Proxy::start(&small(&config));
+    let before = memory(&proxy, "used_bytes");
+    let address = proxy.listener_of("tcp", 0);
+    let say = |client: &mut Wire, word: &str| {
+        let echo = client.send(word).read_exactly(word.len() as u64).unwrap();
+        assert_eq!(echo, word.as_bytes());
+    };
+    let mut clients: Vec<_> = (0..100).map(|_| Wire::connect(address)).collect();
+    wait_until("all stand", || proxy.status()["totals"]["tunnels"] == 100);
+    for _ in 0..3 {
+        clients.iter_mut().for_each(|client| say(client, "a word"));
+    }
+    // Much at once through one of them, while the others stand.
+    let long = vec![b'x'; 4 << 20];
+    let mut reading = Wire::over(clients[0].stream().try_clone().unwrap());
+    thread::scope(|scope| {
+        let read = scope.spawn(|| reading.read_exactly(long.len() as u64).unwrap());
+        clients[0].send(&long);
+        assert!(read.join().unwrap() == long);
+    });
+    clients.iter_mut().for_each(|client| say(client, "and another"));
+    wait_until("they are at rest", || memory(&proxy, "used_bytes") <= before + 100 * 2 * IDLE);
+    assert_eq!(proxy.status()["totals"]["tunnels"], 100);
+    drop((clients, reading));
+    returns_to(&proxy, before);
+}
+
 /// The answer fits the kernel: the exchange has ended long before its client takes it.
 #[test]
 fn what_a_client_has_not_taken_counts_until_it_has() {

@@ -8,6 +8,7 @@ mod simulated;
 use crate::buf::{GroupSettings, Pool};
 use crate::driver::{After, Slots, Stats};
 use crate::kernel::{Kernel, KernelChoice, KernelError, KernelKind, KernelSettings, Op, PipeEnds, RingRestriction};
+use crate::sys::hold::{self, Way};
 use crate::sys::{Remote, Woken};
 use crate::task::{self, Outcome, Registered, RunQueue, Shelf, TaskTable, Turning};
 use crate::time::{Instant, Wheel};
@@ -43,8 +44,6 @@ pub struct Settings {
     pub datagram_buffers: u16,
     /// Pipes that may be in use at once. An unprivileged user gets some hundred of our size for all of its processes.
     pub pipes: usize,
-    /// How many of them may be as large as pipes get, 1 MiB: for peers that [much](crate::net::Hold) is held for.
-    pub wide_pipes: usize,
     /// Byte vectors that are kept for the next one who needs one, each of up to 16 KiB.
     pub vectors: usize,
 }
@@ -64,7 +63,6 @@ impl Default for Settings {
             // Twice what the kernel brings of one socket at a time.
             datagram_buffers: 64,
             pipes: 64,
-            wide_pipes: 8,
             // Three for each of 64 exchanges.
             vectors: 192,
         }
@@ -108,11 +106,8 @@ pub struct Core {
 struct Pipes {
     /// See [`Settings`].
     max: usize,
-    wide_max: usize,
     idle: Vec<PipeEnds>,
     in_use: usize,
-    /// Those of both that are as large as pipes get.
-    wide: usize,
 }
 
 /// Pipes that are kept while nobody uses them.
@@ -145,6 +140,8 @@ impl Core {
     /// A core with a ring of its own, or what takes its place ([`Settings::kernel`]). It must be turned on the thread
     /// that makes it.
     pub fn new(settings: &Settings) -> Result<Core, KernelError> {
+        // Now, since nobody may open files later.
+        let _ = [Way::Sent, Way::Received].map(hold::kernel_max);
         let remote = Arc::new(Remote::new().map_err(KernelError::Resources)?);
         let registered = task::register(remote.clone())
             .ok_or_else(|| KernelError::Resources(io::Error::other("too many cores in one process")))?;
@@ -168,13 +165,7 @@ impl Core {
             wheel: RefCell::new(Wheel::new(now)),
             pool: Pool::new(settings.vectors),
             shelf: Rc::default(),
-            pipes: RefCell::new(Pipes {
-                max: settings.pipes,
-                wide_max: settings.wide_pipes,
-                idle: Vec::new(),
-                in_use: 0,
-                wide: 0,
-            }),
+            pipes: RefCell::new(Pipes { max: settings.pipes, idle: Vec::new(), in_use: 0 }),
             now: Cell::new(now),
             closed: Cell::new(false),
             stats: RefCell::default(),

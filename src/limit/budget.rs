@@ -26,8 +26,10 @@ pub const ACTIVE: u64 = (128 + 128 + 64 + 32) * KIB;
 /// What a body takes besides, to be moved as fast as usual: both sockets hold up to 416 KiB then, and what does not fit
 /// is held twice on its way through TLS. Who does not get it moves in small steps.
 pub const BODY: u64 = (2 * 416 - 128 - 64 + 2 * 66) * KIB;
-/// What a peer takes besides that takes megabytes in a second: 4 MiB to be sent, 6 MiB that have come.
-pub const FAST: u64 = 10 * MIB;
+/// What a body takes besides whose source may send far ahead: 8 MiB that have come.
+pub const AHEAD: u64 = 8 * MIB;
+/// What a body takes besides that goes to a peer far away and is fast: 4 MiB that are on their way.
+pub const FAR: u64 = 4 * MIB;
 
 /// The default is this part of the machine's memory,
 const PART_OF_MACHINE: u64 = 4;
@@ -58,19 +60,17 @@ pub struct Buffers {
     pub datagram: u16,
     /// Of 256 KiB.
     pub pipes: usize,
-    /// How many of them may be of 1 MiB.
-    pub wide_pipes: usize,
     /// Vectors in stock, of up to 16 KiB.
     pub vectors: usize,
 }
 
 /// As many as pay, and then half as many each time, down to what still works.
 const BUFFERS: [Buffers; 5] = [
-    Buffers { head: 1024, body: 32, datagram: 64, pipes: 64, wide_pipes: 8, vectors: 192 },
-    Buffers { head: 512, body: 16, datagram: 32, pipes: 32, wide_pipes: 4, vectors: 96 },
-    Buffers { head: 256, body: 8, datagram: 16, pipes: 16, wide_pipes: 2, vectors: 48 },
-    Buffers { head: 128, body: 4, datagram: 8, pipes: 8, wide_pipes: 1, vectors: 24 },
-    Buffers { head: 64, body: 4, datagram: 8, pipes: 4, wide_pipes: 1, vectors: 12 },
+    Buffers { head: 1024, body: 32, datagram: 64, pipes: 64, vectors: 192 },
+    Buffers { head: 512, body: 16, datagram: 32, pipes: 32, vectors: 96 },
+    Buffers { head: 256, body: 8, datagram: 16, pipes: 16, vectors: 48 },
+    Buffers { head: 128, body: 4, datagram: 8, pipes: 8, vectors: 24 },
+    Buffers { head: 64, body: 4, datagram: 8, pipes: 4, vectors: 12 },
 ];
 
 impl Buffers {
@@ -80,7 +80,6 @@ impl Buffers {
             (u64::from(self.body), 64 * KIB),
             (u64::from(self.datagram), 68 * KIB),
             (self.pipes as u64, 256 * KIB),
-            (self.wide_pipes as u64, 768 * KIB),
             (self.vectors as u64, 16 * KIB),
         ];
         each.into_iter().map(|(count, bytes)| count * bytes).sum()
@@ -147,9 +146,20 @@ impl Budget {
         self.fixed + self.rest() / 8 * 7
     }
 
+    /// What may be taken in all for work by clients that have a lot of it already: the last eighth of what there is for
+    /// work is left to others.
+    pub fn crowd_max(&self) -> u64 {
+        self.fixed + self.rest() / 4 * 3
+    }
+
     /// What may be taken in all by what only makes something faster.
     pub fn spare_max(&self) -> u64 {
         self.fixed + self.rest() / 2
+    }
+
+    /// What may be taken in all by what makes a few of them faster still.
+    pub fn ample_max(&self) -> u64 {
+        self.fixed + self.rest() / 8 * 3
     }
 
     /// What may be taken in all when somebody comes: half of what work leaves, so that whoever has something to do can
@@ -188,7 +198,7 @@ fn fixed(buffers: &Buffers, cores: usize) -> u64 {
     PROCESS + (CORE + buffers.bytes()) * cores as u64
 }
 
-/// `64 MiB = 4,440 idle or 102 active connections; 23 MiB of it for buffers of 4 cores`
+/// `64 MiB = 4,760 idle or 109 active connections; 20 MiB of it for buffers of 4 cores`
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (idle, active) = (Thousands(self.idle()), Thousands(self.active()));
@@ -235,13 +245,14 @@ mod tests {
             let cores = 1 + random.below(64) as usize;
             let ceiling = Budget::min(cores) + random.below(2 << 30);
             let budget = Budget::new(ceiling, cores).unwrap();
-            assert!(budget.fixed < budget.spare_max() && budget.spare_max() < budget.work_max(), "{budget:?}");
+            let maxima = [budget.fixed, budget.ample_max(), budget.spare_max(), budget.crowd_max(), budget.work_max()];
+            assert!(maxima.is_sorted_by(|less, more| less < more), "{budget:?}");
             assert!(budget.work_max() < budget.come_max() && budget.come_max() <= ceiling, "{budget:?}");
             assert!(budget.work_most() >= 2 * ACTIVE, "{budget:?}");
             assert!(budget.active() >= ACTIVE_MIN && budget.idle() > budget.active(), "{budget}");
-            let Buffers { head, body, datagram, pipes, wide_pipes, vectors } = budget.buffers;
+            let Buffers { head, body, datagram, pipes, vectors } = budget.buffers;
             assert!(head.is_power_of_two() && body.is_power_of_two() && datagram.is_power_of_two());
-            assert!(pipes >= wide_pipes && wide_pipes > 0 && vectors > 0);
+            assert!(pipes > 0 && vectors > 0);
         }
     }
 
@@ -269,7 +280,7 @@ mod tests {
         }
         let told = Budget::new(4 * MIB, 4).unwrap_err().to_string();
         let expect = "resources.memory: 4096 KiB are too little for 4 cores: their buffers and 8 busy connections take \
-                      26 MiB; write memory = \"26MiB\" or more, or a lower number of `cores`";
+                      23 MiB; write memory = \"23MiB\" or more, or a lower number of `cores`";
         assert_eq!(told, expect);
         assert!(!Budget::new(0, 1).unwrap_err().to_string().contains("cores`"));
     }
@@ -291,7 +302,7 @@ mod tests {
     #[test]
     fn a_budget_is_told_in_one_line() {
         let told = Budget::new(64 * MIB, 4).unwrap().to_string();
-        assert_eq!(told, "64 MiB = 4,440 idle or 102 active connections; 23 MiB of it for buffers of 4 cores");
+        assert_eq!(told, "64 MiB = 4,760 idle or 109 active connections; 20 MiB of it for buffers of 4 cores");
         assert_eq!(Thousands(1_234_005).to_string(), "1,234,005");
         assert!(Budget::new(64 * MIB, 1).unwrap().to_string().ends_with("of 1 core"));
     }

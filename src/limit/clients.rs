@@ -71,6 +71,14 @@ impl Clients {
         }
     }
 
+    /// How many connections of `ip` are counted.
+    pub fn count(&self, ip: IpAddr) -> u32 {
+        let hash = hash64(&network(ip).to_le_bytes());
+        let slots = &self.0[(hash & (self.0.len() as u64 - 1)) as usize].0;
+        let own = |word: &u64| word & !COUNT_MAX == hash & !COUNT_MAX;
+        slots.iter().map(|slot| slot.load(Relaxed)).find(own).map_or(0, |word| (word & COUNT_MAX) as u32)
+    }
+
     /// The connection has ended. The ticket is one of this table's.
     pub fn leave(&self, ticket: Ticket) {
         let Some(Place { bucket, slot }) = ticket.0 else { return };
@@ -124,6 +132,7 @@ mod tests {
         let second = clients.enter(ip("192.0.2.1"), 2).unwrap();
         assert_eq!(clients.enter(ip("192.0.2.1"), 2).unwrap_err(), Full);
         let other = clients.enter(ip("192.0.2.2"), 2).unwrap();
+        assert_eq!(["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(|client| clients.count(ip(client))), [2, 1, 0]);
         clients.leave(first);
         let third = clients.enter(ip("192.0.2.1"), 2).unwrap();
         assert_eq!(clients.enter(ip("192.0.2.1"), 2).unwrap_err(), Full);

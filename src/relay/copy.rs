@@ -28,6 +28,8 @@ pub struct Source<'a> {
     pub alarm: &'a mut Alarm,
     /// How long nothing may move.
     pub idle: Duration,
+    /// It sends no more than it has announced: it is a server of ours.
+    pub is_ours: bool,
     /// Set once something has come. Until then nothing is spliced, since that would not set it.
     pub has_moved: &'a Cell<bool>,
 }
@@ -52,7 +54,11 @@ pub async fn copy<'m>(
     if framer.is_done() {
         return Ok(());
     }
-    Box::pin(rest(&mut source, framer, sink, (memory, width), handle)).await
+    let relayed = Box::pin(rest(&mut source, framer, sink, (memory, width), handle)).await;
+    if let Some(width) = width {
+        width.end(source.stream, sink.stream());
+    }
+    relayed
 }
 
 /// Relays a head, if there is one, and what has come with it.
@@ -79,11 +85,12 @@ async fn rest<'m>(
     (memory, width): (&'m Memory, &mut Option<Width<'m>>),
     handle: &Handle,
 ) -> Result<(), RelayError> {
-    let Source { inbox, intake, stream, alarm, idle, has_moved } = source;
+    let Source { inbox, intake, stream, alarm, idle, is_ours, has_moved } = source;
     let idle = *idle;
     while !framer.is_done() {
         if width.is_none() && framer.is_long() {
-            *width = Some(Width::new(memory, stream, sink.stream()));
+            let left = framer.left().filter(|_| *is_ours);
+            *width = Some(Width::new(memory, stream, sink.stream(), left));
         }
         // What is in the inbox by now is half a line, and has been looked at: more has to come first.
         let mut came = false;
@@ -104,13 +111,20 @@ async fn rest<'m>(
         }
         let is_little = width.as_ref().is_some_and(Width::is_little);
         let group = if framer.wants_large(SMALL) && !is_little { Group::Body } else { Group::Head };
+        let before = framer.bytes();
         let chunks = if came || receive(inbox, intake, group, alarm, idle, handle).await? {
             has_moved.set(true);
             framer.take(inbox, handle)
         } else {
             framer.end()
         };
-        send(chunks.map_err(RelayError::Source)?, sink, alarm, idle, handle).await?;
+        let began = handle.now();
+        let chunks = chunks.map_err(RelayError::Source)?;
+        send(chunks, sink, alarm, idle, handle).await?;
+        if let Some(width) = width {
+            width.waited(handle.now().since(began), stream, sink.stream());
+            width.moved((framer.bytes() - before) as usize, stream, sink.stream());
+        }
     }
     Ok(())
 }

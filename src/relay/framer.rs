@@ -102,6 +102,15 @@ impl Framer {
         }
     }
 
+    /// How many bytes are still to come, if that is known.
+    pub(super) fn left(&self) -> Option<u64> {
+        match self.input {
+            Input::Length(left) => Some(left),
+            Input::Done => Some(0),
+            _ => None,
+        }
+    }
+
     /// How many bytes, at the most, may be passed on unseen from here, when there are enough to make that worth while.
     pub(super) fn unseen(&self) -> Option<u64> {
         let worth = |left: u64| left >= SPLICE_MIN && left <= self.bytes_max.saturating_sub(self.bytes);

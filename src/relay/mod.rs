@@ -7,6 +7,7 @@ mod error;
 mod framer;
 mod patience;
 mod splice;
+mod stake;
 mod tunnel;
 mod width;
 
@@ -14,5 +15,6 @@ pub use copy::{Source, copy, give_back, send};
 pub use error::RelayError;
 pub use framer::{Chunks, Framer};
 pub use patience::while_taken;
+pub use stake::Stake;
 pub use tunnel::{Passed, Tunnel, tunnel};
 pub use width::Width;

@@ -8,7 +8,7 @@ use super::patience::while_taken;
 use super::width::Width;
 use crate::proto::error::Cause;
 use ringferry_runtime::net::{Pipe, Stream};
-use ringferry_runtime::time::{Alarm, Elapsed, Instant};
+use ringferry_runtime::time::{Alarm, Elapsed};
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::pin::pin;
@@ -32,7 +32,7 @@ pub(super) async fn splice(
         match step(pipe, source, sink, *left)? {
             Moved::Bytes(count) => {
                 *left -= count as u64;
-                pace.moved(count, pipe).await;
+                pace.moved(count).await;
             }
             Moved::NeedsSource => {
                 alarm.set(idle);
@@ -86,42 +86,26 @@ pub(super) fn step(pipe: &mut Pipe, source: &Stream, sink: &Stream, wanted: u64)
     }
 }
 
-/// How fast bytes move: others have their turn, and who takes much in a short time gets more room for it. (A large pipe and
-/// a full socket need fewer, larger steps, a quarter of the processor's time for long bodies; but all of it is memory of
-/// the kernel, which a slow reader would hold for hours.)
+/// How fast bytes move: others have their turn, and who takes much in a short time gets more room for it.
 pub(super) struct Pace<'a, 'm> {
     source: &'a Stream,
     sink: &'a Stream,
-    /// None of what is too short to become fast.
+    /// None of what is too short to need it.
     width: &'a mut Option<Width<'m>>,
     /// Bytes since the last one's turn.
     turn: usize,
-    /// Bytes since the instant.
-    recent: (usize, Instant),
-    is_fast: bool,
 }
-
-/// Who takes this much
-const FAST_BYTES: usize = 1 << 20;
-/// in this time is fast. Who then takes nothing for as long is no more.
-const FAST_TIME: Duration = Duration::from_millis(500);
 
 impl<'a, 'm> Pace<'a, 'm> {
     pub(super) fn new(source: &'a Stream, sink: &'a Stream, width: &'a mut Option<Width<'m>>) -> Pace<'a, 'm> {
-        Pace { source, sink, width, turn: 0, recent: (0, sink.handle().now()), is_fast: false }
+        Pace { source, sink, width, turn: 0 }
     }
 
     /// Counts what has moved; lets other tasks run once this one has moved enough.
-    pub(super) async fn moved(&mut self, count: usize, pipe: &mut Pipe) {
+    pub(super) async fn moved(&mut self, count: usize) {
         self.turn += count;
-        self.recent.0 += count;
-        if self.recent.0 >= FAST_BYTES {
-            let now = self.sink.handle().now();
-            // As many as there are large pipes for, and memory.
-            if !self.is_fast && now.since(self.recent.1) < FAST_TIME && pipe.widen() {
-                self.is_fast = self.width.as_mut().is_some_and(|width| width.widen(self.source, self.sink));
-            }
-            self.recent = (0, now);
+        if let Some(width) = self.width {
+            width.moved(count, self.source, self.sink);
         }
         if self.turn >= TURN_BYTES {
             self.turn = 0;
@@ -133,21 +117,10 @@ impl<'a, 'm> Pace<'a, 'm> {
     pub(super) async fn room(&mut self, alarm: &mut Alarm, idle: Duration) -> Result<(), RelayError> {
         let began = self.sink.handle().now();
         let ready = while_taken(pin!(self.sink.writable()), self.sink, alarm, idle).await;
-        if self.is_fast && self.sink.handle().now().since(began) > FAST_TIME {
-            self.is_fast = false;
-            if let Some(width) = &mut self.width {
-                width.narrow(self.source, self.sink);
-            }
+        if let Some(width) = self.width {
+            width.waited(self.sink.handle().now().since(began), self.source, self.sink);
         }
         ready.map_err(|Elapsed| RelayError::Sink(Cause::TimedOut))?.map_err(|error| RelayError::sending(&error))
-    }
-}
-
-impl Drop for Pace<'_, '_> {
-    fn drop(&mut self) {
-        if let (true, Some(width)) = (self.is_fast, &self.width) {
-            width.end(self.source, self.sink);
-        }
     }
 }
 

@@ -4,9 +4,9 @@ use super::copy::{quiet, send};
 use super::error::RelayError;
 use super::framer::LONG_BYTES;
 use super::splice::{Moved, Pace, step};
+use super::stake::{NEARLY_NOTHING, Stake};
 use super::width::Width;
 use crate::proto::error::Cause;
-use crate::shared::Memory;
 use crate::wire::{Inbox, Intake, Outlet, Received};
 use ringferry_runtime::net::{Mode, Pipe, Stream};
 use ringferry_runtime::plant::Plant;
@@ -41,14 +41,14 @@ pub struct Passed {
 /// either. Returns why it failed.
 ///
 /// Not an `async fn`, like all here that lasts: it would hold its arguments twice.
-pub fn tunnel<'a>(
+pub fn tunnel<'a, 'm>(
     client: Tunnel,
     server: Tunnel,
     idle: Duration,
     passed: &'a Passed,
-    memory: &'a Memory,
+    stake: &'a Stake<'m>,
     handle: &'a Handle,
-) -> impl Future<Output = Option<RelayError>> + use<'a> {
+) -> impl Future<Output = Option<RelayError>> + use<'a, 'm> {
     let moved = Rc::new(Cell::new(handle.now()));
     let Tunnel { outlet: client_outlet, intake: client_intake, inbox: client_inbox } = client;
     let Tunnel { outlet: server_outlet, intake: server_intake, inbox: server_inbox } = server;
@@ -62,7 +62,7 @@ pub fn tunnel<'a>(
         idle,
         alarm: Alarm::new(handle),
         endures: false,
-        memory,
+        stake,
         handle,
     };
     let (client_stream, server_stream) = (client_outlet.stream().clone(), server_outlet.stream().clone());
@@ -93,7 +93,7 @@ async fn both(
 }
 
 /// One direction.
-struct Way<'a> {
+struct Way<'a, 'm> {
     intake: Intake,
     /// Where `intake` takes from.
     from: Stream,
@@ -103,12 +103,12 @@ struct Way<'a> {
     /// When a byte last moved, either way.
     moved: Rc<Cell<Instant>>,
     /// Once it has moved more than there is memory for in any case.
-    width: Option<Width<'a>>,
+    width: Option<Width<'m>>,
     idle: Duration,
     alarm: Alarm,
     /// The kernel asks whether the peer is still there.
     endures: bool,
-    memory: &'a Memory,
+    stake: &'a Stake<'m>,
     handle: &'a Handle,
 }
 
@@ -134,9 +134,8 @@ const CALM_TIMES: u32 = 4;
 /// A connection that is silent for this long is one that lasts.
 const QUIET: Duration = Duration::from_secs(30);
 
-/// A direction that is silent for this long gives that memory back, if its sink has taken nearly all.
-const SILENT: Duration = Duration::from_secs(5);
-const NEARLY_ALL: usize = 32 * 1024;
+/// A direction that is silent for this long gives memory back, if its sink has taken nearly all.
+const SILENT: Duration = Duration::from_secs(2);
 
 impl Flow {
     fn after(received: usize) -> Flow {
@@ -152,7 +151,7 @@ impl Flow {
     }
 }
 
-impl Way<'_> {
+impl<'m> Way<'_, 'm> {
     #[expect(clippy::manual_async_fn, reason = "it would hold its arguments twice")]
     fn run(mut self, mut inbox: Inbox) -> impl Future<Output = Result<(), RelayError>> {
         async move {
@@ -163,7 +162,7 @@ impl Way<'_> {
                 send(chunks, &self.to, &mut self.alarm, self.idle, self.handle).await?;
                 self.passed(count);
                 if self.width.is_none() && self.bytes.get() > LONG_BYTES {
-                    self.width = Some(Width::new(self.memory, &self.from, self.to.stream()));
+                    self.width = Some(self.new_width());
                 }
                 if flow == Flow::Bulk
                     && let Some(sink) = self.to.as_plain().filter(|_| self.intake.is_plain()).cloned()
@@ -178,6 +177,7 @@ impl Way<'_> {
                 }
                 let is_little = self.width.as_ref().is_some_and(Width::is_little);
                 self.intake.set_mode(if is_little { Mode::Once(Group::Head) } else { flow.mode() });
+                self.stake.rest([&self.from, self.to.stream()]);
                 match self.receive().await? {
                     Ok(Some(received)) => {
                         flow = Flow::after(received.len());
@@ -186,7 +186,21 @@ impl Way<'_> {
                     Ok(None) => return self.end().await,
                     Err(_) => return Err(RelayError::Source(Cause::Io)),
                 }
+                self.stake.begin(&mut inbox, &self.from, (&mut self.alarm, self.idle)).await?;
             }
+        }
+    }
+
+    fn new_width(&self) -> Width<'m> {
+        Width::new(self.stake.memory(), &self.from, self.to.stream(), None)
+    }
+
+    /// Gives back what it has for much that is on its way, if nothing is.
+    fn narrow(&mut self) {
+        if self.to.stream().unacknowledged() <= NEARLY_NOTHING
+            && let Some(width) = self.width.take()
+        {
+            width.end(&self.from, self.to.stream());
         }
     }
 
@@ -208,15 +222,15 @@ impl Way<'_> {
         loop {
             let now = self.handle.now();
             let quiet = if self.endures { self.idle } else { self.idle.min(QUIET) };
-            let silent = if self.width.is_some() { now + SILENT } else { now + self.idle };
+            let has_memory = self.width.is_some() || self.stake.is_held();
+            let silent = if has_memory { now + SILENT } else { now + self.idle };
             self.alarm.set_at((self.moved.get() + quiet).min(silent));
             let received = self.alarm.guard(pin!(self.intake.recv())).await;
             match received {
                 Ok(received) => return Ok(received),
                 Err(Elapsed) if self.handle.now() < self.moved.get() + quiet => {
-                    if self.to.stream().unacknowledged() <= NEARLY_ALL {
-                        self.width = None;
-                    }
+                    self.narrow();
+                    self.stake.give_back([&self.from, self.to.stream()]);
                 }
                 Err(Elapsed) if !self.endures => {
                     self.endures = true;
@@ -229,7 +243,7 @@ impl Way<'_> {
 
     /// Moves bytes through `pipe` until too few come, or none any more, which the next receive tells.
     async fn splice(&mut self, mut pipe: Pipe, sink: &Stream) -> Result<(), RelayError> {
-        let mut width = self.width.take().or_else(|| Some(Width::new(self.memory, &self.from, sink)));
+        let mut width = self.width.take().or_else(|| Some(self.new_width()));
         let ended = self.splice_with(&mut pipe, sink, &mut width).await;
         self.width = width;
         ended
@@ -248,15 +262,14 @@ impl Way<'_> {
                 Moved::Bytes(count) => {
                     self.passed(count);
                     since_empty += count;
-                    pace.moved(count, pipe).await;
+                    pace.moved(count).await;
                 }
                 Moved::NeedsSource => {
                     calm = if since_empty < CALM_BYTES { calm + 1 } else { 0 };
                     since_empty = 0;
-                    if calm == CALM_TIMES {
+                    if calm == CALM_TIMES || !self.readable().await? {
                         return Ok(());
                     }
-                    self.readable().await?;
                 }
                 Moved::NeedsSink => pace.room(&mut self.alarm, self.idle).await?,
                 Moved::End => return Ok(()),
@@ -264,15 +277,13 @@ impl Way<'_> {
         }
     }
 
-    async fn readable(&mut self) -> Result<(), RelayError> {
-        let mut ready = pin!(self.from.readable());
-        loop {
-            self.alarm.set_at(self.moved.get() + self.idle);
-            match self.alarm.guard(ready.as_mut()).await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(_)) => return Err(RelayError::Source(Cause::Io)),
-                Err(Elapsed) => self.check_idle()?,
-            }
+    /// Waits until something has come. False if nothing has for a while: then a pipe is more than what it takes to wait.
+    async fn readable(&mut self) -> Result<bool, RelayError> {
+        self.alarm.set(SILENT.min(self.idle));
+        match self.alarm.guard(pin!(self.from.readable())).await {
+            Ok(Ok(())) => Ok(true),
+            Ok(Err(_)) => Err(RelayError::Source(Cause::Io)),
+            Err(Elapsed) => Ok(false),
         }
     }
 

@@ -10,6 +10,7 @@ use ringferry_runtime::Handle;
 use ringferry_runtime::time::Instant;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
@@ -49,6 +50,10 @@ pub struct View {
     /// Its pools.
     pub pools: Vec<PoolView>,
 }
+
+/// A client with more connections than this is a crowd: a browser has fewer, and so have a few of them behind one
+/// address.
+const CROWD: u32 = 32;
 
 /// See [`Context::through`].
 pub struct Through {
@@ -97,6 +102,12 @@ impl Context {
     /// The newest view.
     pub fn view(&self) -> Rc<View> {
         self.view.borrow().clone()
+    }
+
+    /// Whether a client has so many connections that they leave some memory to others. Nobody counts those of a proxy
+    /// in front, which speaks for many.
+    pub(super) fn is_crowd(&self, client: IpAddr) -> bool {
+        self.clients.count(client) > CROWD
     }
 
     /// The newest view that has the listener, and the listener's id in it; false when a newer view has not: then the

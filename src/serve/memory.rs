@@ -46,9 +46,10 @@ pub(super) async fn take(
     }
     // Who waits holds nothing but its connection.
     client.work = None;
-    let work = match Memory::try_take(OfCore::new(cx), bytes, Purpose::Work) {
-        Some(work) => work,
-        None => Box::pin(wait(cx, client, bytes, deadline, watched)).await?,
+    let address = client.address;
+    let work = match Memory::try_work(OfCore::new(cx), bytes, || cx.is_crowd(address)) {
+        Ok(work) => work,
+        Err((_, purpose)) => Box::pin(wait(cx, client, (bytes, purpose), deadline, watched)).await?,
     };
     client.work = Some(work);
     Ok(())
@@ -57,14 +58,14 @@ pub(super) async fn take(
 async fn wait(
     cx: &Rc<Context>,
     client: &mut Client,
-    bytes: u64,
+    (bytes, purpose): (u64, Purpose),
     deadline: Instant,
     watched: bool,
 ) -> Result<Work, Error> {
     let Client { outlet, intake, alarm, .. } = client;
     outlet.stream().hold_received(Hold::Least);
     alarm.set_at(deadline);
-    let mut waiting = pin!(Memory::work(OfCore::new(cx), bytes));
+    let mut waiting = pin!(Memory::wait(OfCore::new(cx), bytes, purpose));
     let no_memory = || Error::internal(Stage::Route, Cause::NoMemory);
     let taken = poll_fn(|task| {
         if let Poll::Ready(taken) = waiting.as_mut().poll(task) {

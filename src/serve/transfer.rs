@@ -178,7 +178,8 @@ async fn both_ways(
     let Client { outlet, inbox, intake, alarm, answer, work, is_untaken, .. } = client;
     let idle = plan.view.snapshot.config.timeouts.body_idle;
     let has_moved = Cell::new(!inbox.is_empty());
-    let source = Source { inbox, intake, stream: outlet.stream(), alarm, idle, has_moved: &has_moved };
+    let stream = outlet.stream();
+    let source = Source { inbox, intake, stream, alarm, idle, is_ours: false, has_moved: &has_moved };
     let server = connection.outlet.clone();
     let is_asking = plan.expects_continue && !has_moved.get();
     let state = Cell::new(if is_asking { Upload::Asking } else { Upload::Running });
@@ -225,8 +226,8 @@ async fn upload<'s>(
     body: &mut Framer,
     server: &Outlet,
 ) -> (Result<(), RelayError>, &'s mut Intake) {
-    let Source { inbox, intake, stream, alarm, idle, has_moved } = source;
-    let source = Source { inbox, intake, stream, alarm, idle, has_moved };
+    let Source { inbox, intake, stream, alarm, idle, is_ours, has_moved } = source;
+    let source = Source { inbox, intake, stream, alarm, idle, is_ours, has_moved };
     let mut head = plan.head.take();
     let sent = copy(source, body, server, &mut head, (&cx.memory, &mut None), &cx.handle).await;
     // What is left is of a request that comes after the answer to this one.
@@ -277,7 +278,8 @@ async fn download(
         *answer = head.map(|head| sink.send_whole(head));
         return Ok(Down::Whole(response));
     }
-    let source = Source { inbox, intake, stream: outlet.stream(), alarm, idle, has_moved: &Cell::new(true) };
+    let (stream, has_moved) = (outlet.stream(), &Cell::new(true));
+    let source = Source { inbox, intake, stream, alarm, idle, is_ours: true, has_moved };
     // Until it is whole, an end of the connection would look like the end of the response, whatever brought it about.
     if response.ends_by_close {
         sink.stream().reset_on_close(true);

@@ -8,7 +8,7 @@ use super::record::Meter;
 use super::work::Work;
 use crate::limit::Inside;
 use crate::proto::error::{Error, Stage};
-use crate::relay::{RelayError, Tunnel, tunnel};
+use crate::relay::{RelayError, Stake, Tunnel, tunnel};
 use crate::upstream::{Attempt, Connection};
 use ringferry_runtime::Recycled;
 use std::pin::pin;
@@ -59,15 +59,17 @@ impl Joined {
     /// Not an `async fn`: that would hold its arguments twice, and it may last for days.
     pub(super) fn run(self, cx: &Rc<Context>, client: Client) -> impl Future<Output = ()> {
         let Joined { connection, _attempt, idle, meter, inside, work } = self;
-        let Client { outlet, intake, inbox, listener, proxied, .. } = client;
+        let Client { outlet, intake, inbox, listener, proxied, address, .. } = client;
         let down = Tunnel { outlet, intake, inbox };
         let Connection { outlet, intake, inbox, place, .. } = *connection;
         let up = Tunnel { outlet, intake, inbox };
         async move {
-            let _kept = (_attempt, inside, proxied, work, place);
+            let _kept = (_attempt, inside, proxied, place);
             let Some(mut meter) = meter else { return };
+            let is_crowd = || cx.is_crowd(address);
+            let stake = Stake::new(&cx.memory, work.map(|work| work.onto(&*cx.memory)), &is_crowd);
             let relayed = {
-                let relaying = pin!(tunnel(down, up, idle, &meter.passed, &cx.memory, &cx.handle));
+                let relaying = pin!(tunnel(down, up, idle, &meter.passed, &stake, &cx.handle));
                 cx.while_served(listener, relaying).await
             };
             // What the meter says of itself when it is dropped: cut off.

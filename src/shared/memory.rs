@@ -9,7 +9,9 @@
 //!
 //! - Whoever is at work has taken all that it needs ([`Purpose::Work`]). It waits for its peers, within their timeouts,
 //!   and never for memory: it ends, and gives back.
-//! - What only makes it faster ([`Purpose::Spare`]) is given at once or not at all.
+//! - Clients with many connections leave a part to those with few ([`Purpose::Crowd`]), and wait behind them. So one
+//!   that has a thousand of them waiting for bytes keeps others of its kind from working, but nobody else.
+//! - What only makes it faster ([`Purpose::Spare`], [`Purpose::Ample`]) is given at once or not at all.
 //! - Those who are idle ([`Place`]) leave a quarter of the rest to work, and those who are faster leave half.
 //!   So there is always room for some at work, which end, and then for others.
 //! - Newcomers may come in when there is no more room for work, up to a bound: so they can wait for it in their turn.
@@ -33,6 +35,8 @@ pub struct Memory {
     idle: AtomicU64,
     /// Those who are here and want to begin something.
     workers: Waiters,
+    /// The same of clients with many connections.
+    crowd: Waiters,
     /// Those who want to come in.
     newcomers: Waiters,
 }
@@ -42,8 +46,12 @@ pub struct Memory {
 pub enum Purpose {
     /// An exchange, a tunnel, a handshake: somebody has come to do something.
     Work,
+    /// The same for one of many connections of a client.
+    Crowd,
     /// To do it faster.
     Spare,
+    /// To do it faster still.
+    Ample,
 }
 
 /// A part of the memory, until dropped.
@@ -73,6 +81,7 @@ impl Memory {
             used: AtomicU64::new(budget.fixed),
             idle: AtomicU64::new(0),
             workers: Waiters::default(),
+            crowd: Waiters::default(),
             newcomers: Waiters::default(),
         }
     }
@@ -89,18 +98,50 @@ impl Memory {
 
     /// How many wait for memory to begin something.
     pub fn waiting(&self) -> usize {
-        self.workers.len()
+        self.workers.len() + self.crowd.len()
+    }
+
+    /// Whether somebody may soon want what is kept for later: none of what is spare is left, or somebody waits.
+    pub fn is_scarce(&self) -> bool {
+        self.used() > self.budget.ample_max() || self.is_wanted()
+    }
+
+    /// Whether anybody waits for memory to begin something.
+    fn is_wanted(&self) -> bool {
+        self.workers.has_sleepers() || self.crowd.has_sleepers()
     }
 
     /// Takes a part at once, if there is room and nobody waits for work.
     pub fn try_take<M: Deref<Target = Memory>>(memory: M, bytes: u64, purpose: Purpose) -> Option<Part<M>> {
-        let is_taken = !memory.workers.has_sleepers() && memory.take(bytes, purpose);
+        let is_before = memory.workers.has_sleepers() || purpose != Purpose::Work && memory.crowd.has_sleepers();
+        let is_taken = !is_before && memory.take(bytes, purpose);
         is_taken.then(|| Part { memory, bytes })
     }
 
-    /// Waits for a part for work, behind those who wait already.
-    pub async fn work<M: Deref<Target = Memory>>(memory: M, bytes: u64) -> Result<Part<M>, QueueFull> {
-        memory.workers.wait(WAITING_MAX, || memory.take(bytes, Purpose::Work).then_some(())).await?;
+    /// Takes a part for work at once; `is_crowd` tells whether its client has many connections, and is asked only where
+    /// that matters. If there is no room: the purpose to [wait](Memory::wait) with.
+    pub fn try_work<M: Deref<Target = Memory>>(
+        memory: M,
+        bytes: u64,
+        is_crowd: impl FnOnce() -> bool,
+    ) -> Result<Part<M>, (M, Purpose)> {
+        let is_taken = !memory.is_wanted() && memory.take(bytes, Purpose::Crowd);
+        let purpose = if !is_taken && is_crowd() { Purpose::Crowd } else { Purpose::Work };
+        let is_next = || purpose == Purpose::Work && !memory.workers.has_sleepers();
+        match is_taken || is_next() && memory.take(bytes, Purpose::Work) {
+            true => Ok(Part { memory, bytes }),
+            false => Err((memory, purpose)),
+        }
+    }
+
+    /// Waits for a part for work, of a crowd or not, behind those who wait already.
+    pub async fn wait<M: Deref<Target = Memory>>(
+        memory: M,
+        bytes: u64,
+        purpose: Purpose,
+    ) -> Result<Part<M>, QueueFull> {
+        let queue = if purpose == Purpose::Crowd { &memory.crowd } else { &memory.workers };
+        queue.wait(WAITING_MAX, || memory.take(bytes, purpose).then_some(())).await?;
         let part = Part { memory, bytes };
         // What was given back may be enough for the next one as well.
         part.memory.wake();
@@ -124,7 +165,9 @@ impl Memory {
     fn take(&self, bytes: u64, purpose: Purpose) -> bool {
         let max = match purpose {
             Purpose::Work => self.budget.work_max(),
+            Purpose::Crowd => self.budget.crowd_max(),
             Purpose::Spare => self.budget.spare_max(),
+            Purpose::Ample => self.budget.ample_max(),
         };
         add(&self.used, bytes, max)
     }
@@ -146,10 +189,13 @@ impl Memory {
         self.wake();
     }
 
-    /// Wakes the first for whom there may be room. Costs two loads while nobody waits.
+    /// Wakes the first for whom there may be room. Costs three loads while nobody waits.
     fn wake(&self) {
         if self.workers.has_sleepers() && self.used() + ACTIVE <= self.budget.work_max() {
             self.workers.wake_one();
+        }
+        if self.crowd.has_sleepers() && self.used() + ACTIVE <= self.budget.crowd_max() {
+            self.crowd.wake_one();
         }
         if self.newcomers.has_sleepers()
             && self.used() + IDLE <= self.budget.come_max()
@@ -186,6 +232,12 @@ impl<M: Deref<Target = Memory>> Part<M> {
     pub fn absorb<N: Deref<Target = Memory>>(&mut self, mut other: Part<N>) {
         debug_assert!(std::ptr::eq(&*self.memory, &*other.memory));
         self.bytes += std::mem::take(&mut other.bytes);
+    }
+
+    /// The same part in the hands of another, who reaches the same memory by another way.
+    pub fn onto<N: Deref<Target = Memory>>(mut self, memory: N) -> Part<N> {
+        debug_assert!(std::ptr::eq(&*self.memory, &*memory));
+        Part { memory, bytes: std::mem::take(&mut self.bytes) }
     }
 
     /// How many bytes.
@@ -230,7 +282,7 @@ mod tests {
     type Request<'a> = (Arc<Bell>, Pin<Box<dyn Future<Output = Result<Part<&'a Memory>, QueueFull>> + 'a>>);
 
     fn request(memory: &Memory, bytes: u64) -> Request<'_> {
-        (Arc::default(), Box::pin(Memory::work(memory, bytes)))
+        (Arc::default(), Box::pin(Memory::wait(memory, bytes, Purpose::Work)))
     }
 
     fn poll<'a>((bell, future): &mut Request<'a>) -> Poll<Result<Part<&'a Memory>, QueueFull>> {
@@ -323,6 +375,28 @@ mod tests {
     }
 
     #[test]
+    fn a_crowd_leaves_room_to_others_and_waits_behind_them() {
+        let memory = small();
+        let mut crowd: Vec<_> = std::iter::from_fn(|| Memory::try_work(&memory, ACTIVE, || true).ok()).collect();
+        assert!(crowd.len() >= 2 && memory.used() <= memory.budget().crowd_max());
+        let mut waiting: Request<'_> = (Arc::default(), Box::pin(Memory::wait(&memory, ACTIVE, Purpose::Crowd)));
+        assert!(poll(&mut waiting).is_pending() && memory.is_wanted());
+        // One of few goes first, though somebody waits already.
+        let Ok(few) = Memory::try_work(&memory, ACTIVE, || false) else { panic!("there is room") };
+        crowd.pop();
+        assert_eq!(waiting.0.0.load(SeqCst), 0, "what is left is not for a crowd");
+        drop(few);
+        assert_eq!(waiting.0.0.load(SeqCst), 1);
+        assert!(matches!(poll(&mut waiting), Poll::Ready(Ok(_))));
+    }
+
+    #[test]
+    fn nobody_is_asked_whether_it_is_a_crowd_while_there_is_enough() {
+        let memory = small();
+        assert!(Memory::try_work(&memory, ACTIVE, || unreachable!()).is_ok());
+    }
+
+    #[test]
     fn a_newcomer_waits_until_there_is_room() {
         let memory = Arc::new(small());
         let mut idle = places(&memory);
@@ -412,7 +486,7 @@ mod tests {
                 scope.spawn(|| {
                     let waker = Waker::from(Arc::new(Unpark(thread::current())));
                     for _ in 0..1_000 {
-                        let mut waiting = pin!(Memory::work(&memory, ACTIVE));
+                        let mut waiting = pin!(Memory::wait(&memory, ACTIVE, Purpose::Work));
                         let _part = loop {
                             match waiting.as_mut().poll(&mut Context::from_waker(&waker)) {
                                 Poll::Ready(part) => break part.unwrap(),

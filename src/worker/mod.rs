@@ -61,13 +61,12 @@ impl Worker {
 
 /// What the budget leaves for the buffers of a core.
 fn settings(budget: &Budget) -> Settings {
-    let Buffers { head, body, datagram, pipes, wide_pipes, vectors } = budget.buffers;
+    let Buffers { head, body, datagram, pipes, vectors } = budget.buffers;
     Settings {
         head_buffers: head,
         body_buffers: body,
         datagram_buffers: datagram,
         pipes,
-        wide_pipes,
         vectors,
         ..Settings::default()
     }

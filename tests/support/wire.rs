@@ -3,6 +3,7 @@
 //! Written for tests and apart from the proxy's own parser, so that a mistake of one is not hidden by the other.
 
 use super::{TlsStream, WAIT};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -107,6 +108,15 @@ impl Wire {
         let stream = TcpStream::connect_timeout(&address, WAIT).unwrap_or_else(|e| panic!("connect {address}: {e}"));
         stream.set_nodelay(true).unwrap();
         Wire::over(Stream::Tcp(stream))
+    }
+
+    /// As another client: every address of 127.0.0.0/8 is this machine's.
+    pub(crate) fn connect_from(client: [u8; 4], address: SocketAddr) -> Wire {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        socket.bind(&SocketAddr::from((client, 0)).into()).unwrap();
+        socket.connect_timeout(&address.into(), WAIT).unwrap_or_else(|e| panic!("connect {address}: {e}"));
+        socket.set_tcp_nodelay(true).unwrap();
+        Wire::over(Stream::Tcp(socket.into()))
     }
 
     pub(crate) fn connect_unix(path: &Path) -> Wire {

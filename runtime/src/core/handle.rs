@@ -157,19 +157,7 @@ impl Handle {
         pipes.in_use -= 1;
         if is_empty && pipes.idle.len() < PIPES_IDLE_MAX {
             pipes.idle.push(ends);
-        } else if ends.is_wide() {
-            pipes.wide -= 1;
         }
-    }
-
-    /// Makes a pipe that is in use as large as pipes get, unless there are enough of those. Whether it is.
-    pub(crate) fn widen_pipe(&self, ends: &mut PipeEnds) -> bool {
-        let mut pipes = self.0.pipes.borrow_mut();
-        if !ends.is_wide() && pipes.wide < pipes.wide_max {
-            self.kernel().widen_pipe(ends);
-            pipes.wide += usize::from(ends.is_wide());
-        }
-        ends.is_wide()
     }
 
     pub(crate) fn set_timer(&self, deadline: Instant, waker: Waker) -> Key {

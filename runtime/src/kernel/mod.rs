@@ -299,15 +299,14 @@ impl Kernel {
         socket::acknowledged(fd)
     }
 
+    pub(crate) fn is_near(&self, fd: RawDescriptor) -> bool {
+        simulated!(self, sim => sim.world().is_near(fd));
+        socket::is_near(fd)
+    }
+
     pub(crate) fn pipe(&mut self) -> io::Result<PipeEnds> {
         simulated!(self, sim => sim.pipe());
         pipe::pipe()
-    }
-
-    /// Makes a pipe as large as pipes get, or leaves it as it was.
-    pub(crate) fn widen_pipe(&mut self, ends: &mut PipeEnds) {
-        simulated!(self, sim => ends.widen_in(sim.world()));
-        ends.widen();
     }
 
     /// Moves up to `len` bytes, and no more than it takes, from a socket into a pipe: 0 at the end of the stream.
@@ -332,11 +331,6 @@ impl Kernel {
         socket::endure(fd);
     }
 
-    pub(crate) fn store_more(&mut self, fd: RawDescriptor, more: bool) {
-        simulated!(self, sim => sim.world().store_more(fd, more));
-        socket::store_more(fd, more);
-    }
-
     pub(crate) fn hold(&mut self, fd: RawDescriptor, way: Way, hold: Hold) {
         // What a world holds of a connection is drawn by it.
         simulated!(self, sim => sim.stands(fd));
@@ -346,6 +340,11 @@ impl Kernel {
     pub(crate) fn unacknowledged(&mut self, fd: RawDescriptor) -> usize {
         simulated!(self, sim => sim.world().unacknowledged(fd));
         socket::unacknowledged(fd)
+    }
+
+    pub(crate) fn unreceived(&mut self, fd: RawDescriptor) -> usize {
+        simulated!(self, sim => sim.world().unreceived(fd));
+        socket::unreceived(fd)
     }
 
     pub(crate) fn reset_on_close(&mut self, fd: RawDescriptor, reset: bool) {

@@ -22,11 +22,6 @@ impl Pipe {
         Some(Pipe { handle: handle.clone(), ends: Some(ends), held: 0 })
     }
 
-    /// Makes it as large as pipes get, since much is going to pass through it. False if there are enough of those.
-    pub fn widen(&mut self) -> bool {
-        self.ends.as_mut().is_some_and(|ends| self.handle.widen_pipe(ends))
-    }
-
     /// Bytes in it.
     pub fn held(&self) -> usize {
         self.held

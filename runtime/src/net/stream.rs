@@ -86,11 +86,6 @@ impl Stream {
         self.descriptor.handle().kernel().endure(self.descriptor.raw());
     }
 
-    /// Whether megabytes may wait in the kernel until the network takes them, for a peer that takes as much in a second.
-    pub fn store_more(&self, more: bool) {
-        self.descriptor.handle().kernel().store_more(self.descriptor.raw(), more);
-    }
-
     /// How much the kernel may hold of what is sent, until the other end has acknowledged it.
     pub fn hold_sent(&self, hold: Hold) {
         self.descriptor.hold(Way::Sent, hold);
@@ -146,6 +141,17 @@ impl Stream {
     /// How many bytes the kernel holds that were sent and that the other end has not acknowledged.
     pub fn unacknowledged(&self) -> usize {
         self.descriptor.handle().kernel().unacknowledged(self.descriptor.raw())
+    }
+
+    /// How many bytes the kernel holds that have come and were not received.
+    pub fn unreceived(&self) -> usize {
+        self.descriptor.handle().kernel().unreceived(self.descriptor.raw())
+    }
+
+    /// Whether the other end is on this machine or next to it: an answer takes a millisecond at the most. Not what a
+    /// peer says, but what it costs nothing to be wrong about.
+    pub fn is_near(&self) -> bool {
+        self.descriptor.handle().kernel().is_near(self.descriptor.raw())
     }
 
     /// The core that it is on.

@@ -236,17 +236,24 @@ impl World {
         }
     }
 
-    pub(crate) fn store_more(&self, number: i32, more: bool) {
-        let mut state = self.lock();
-        let file = state.file_of(number);
-        state.store_more(file, more);
-    }
-
     /// Bytes that were taken to be sent and have not arrived.
     pub(crate) fn unacknowledged(&self, number: i32) -> usize {
         let mut state = self.lock();
         let file = state.file_of(number);
         state.unacknowledged(file)
+    }
+
+    /// Bytes that have come and were not received.
+    pub(crate) fn unreceived(&self, number: i32) -> usize {
+        let mut state = self.lock();
+        let file = state.file_of(number);
+        state.waiting(file)
+    }
+
+    pub(crate) fn is_near(&self, number: i32) -> bool {
+        let mut state = self.lock();
+        let file = state.file_of(number);
+        2 * state.latency(file) <= crate::sys::socket::NEAR
     }
 
     pub(crate) fn acknowledged(&self, number: i32) -> Option<u64> {
@@ -311,12 +318,6 @@ impl World {
     pub(crate) fn pipe(&self, capacity: usize, core: CoreNumber) -> Result<Owned, i32> {
         let number = self.lock().pipe(capacity, core)?;
         Ok(Owned::new(self.clone(), number))
-    }
-
-    pub(crate) fn widen_pipe(&self, pipe: i32, capacity: usize) {
-        let mut state = self.lock();
-        let file = state.file_of(pipe);
-        state.widen_pipe(file, capacity);
     }
 
     pub(crate) fn fill_pipe(&self, pipe: i32, from: i32, len: usize, core: CoreNumber) -> Result<usize, i32> {

@@ -20,10 +20,6 @@ impl State {
         Ok(self.open(file, "pipe"))
     }
 
-    pub(super) fn widen_pipe(&mut self, pipe: FileId, capacity: usize) {
-        self.pipe_bytes(pipe).capacity = capacity;
-    }
-
     /// Moves up to `len` bytes out of a connection: 0 at its end.
     pub(super) fn fill_pipe(&mut self, pipe: FileId, from: FileId, len: usize, core: CoreNumber) -> Result<usize, i32> {
         match self.readable(from) {

@@ -2,9 +2,10 @@
 
 use super::state::{Event, FileId, Kind, State};
 use super::trace::digest;
-use super::way::{Cut, PIECE_MAX, SEND_MAX, SEND_MAX_MORE, Way};
+use super::way::{Cut, PIECE_MAX, Way};
 use std::collections::VecDeque;
 use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
 
 /// One end of a connection. It outlives its descriptors until what it sends has left.
 pub(super) struct End {
@@ -173,17 +174,13 @@ impl State {
         self.end(id).map_or(0, |end| end.outgoing.len() + end.in_flight)
     }
 
-    pub(super) fn acknowledged(&mut self, id: FileId) -> Option<u64> {
-        self.end(id).filter(|end| end.addresses.is_some()).map(|end| end.acknowledged)
+    /// How long bytes need to get there.
+    pub(super) fn latency(&mut self, id: FileId) -> Duration {
+        self.end(id).map_or(Duration::ZERO, |end| end.way.latency)
     }
 
-    pub(super) fn store_more(&mut self, id: FileId, more: bool) {
-        if let Some(end) = self.end(id)
-            && [SEND_MAX, SEND_MAX_MORE].contains(&end.way.send_max)
-        {
-            end.way.send_max = if more { SEND_MAX_MORE } else { SEND_MAX };
-            self.touch(id);
-        }
+    pub(super) fn acknowledged(&mut self, id: FileId) -> Option<u64> {
+        self.end(id).filter(|end| end.addresses.is_some()).map(|end| end.acknowledged)
     }
 
     /// Nobody has this end any more.

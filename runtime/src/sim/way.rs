@@ -28,9 +28,8 @@ pub(super) enum Cut {
     Done,
 }
 
-/// Room for what waits to be sent; more where the owner asks for it. Both as the sockets of a real kernel have.
-pub(super) const SEND_MAX: usize = 256 * 1024;
-pub(super) const SEND_MAX_MORE: usize = 2 * 1024 * 1024;
+/// Room for what waits to be sent, as the sockets of a real kernel have.
+const SEND_MAX: usize = 256 * 1024;
 /// Room for what waits to be received.
 const RECEIVE_MAX: usize = 128 * 1024;
 /// Bytes that travel together.

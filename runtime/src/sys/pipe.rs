@@ -23,8 +23,6 @@ enum Of {
 
 /// What is asked for. An unprivileged user gets some hundred of this size, then smaller ones.
 const CAPACITY: i32 = 256 * 1024;
-/// What is asked for where megabytes go in a second; no user gets more.
-const CAPACITY_WIDE: i32 = 1024 * 1024;
 
 /// Makes a pipe.
 pub(crate) fn pipe() -> io::Result<PipeEnds> {
@@ -35,27 +33,17 @@ pub(crate) fn pipe() -> io::Result<PipeEnds> {
     }
     let (read, write) = (own(ends[0]), own(ends[1]));
     let mut ends = PipeEnds { of: Of::System { read, write }, capacity: 0 };
-    ends.resize(CAPACITY);
+    ends.grow();
     Ok(ends)
 }
 
 impl PipeEnds {
-    /// Makes it as large as pipes get, or as it was.
-    pub(crate) fn widen(&mut self) {
-        self.resize(CAPACITY_WIDE);
-    }
-
-    /// Whether it is larger than pipes are made.
-    pub(crate) fn is_wide(&self) -> bool {
-        self.capacity > CAPACITY as usize
-    }
-
-    fn resize(&mut self, capacity: i32) {
+    fn grow(&mut self) {
         let (_, write) = self.raw();
         // SAFETY: fcntl on a descriptor that we own; F_SETPIPE_SZ takes an integer. Refused, the pipe keeps its size; the
         // size in force is asked for afterwards, since pages differ between boards.
         let capacity = unsafe {
-            libc::fcntl(write, libc::F_SETPIPE_SZ, capacity);
+            libc::fcntl(write, libc::F_SETPIPE_SZ, CAPACITY);
             libc::fcntl(write, libc::F_GETPIPE_SZ)
         };
         self.capacity = usize::try_from(capacity).unwrap_or(0);
@@ -92,13 +80,6 @@ impl PipeEnds {
     #[cfg(feature = "sim")]
     pub(crate) fn number(&self) -> RawFd {
         self.raw().0
-    }
-
-    /// As [`PipeEnds::widen`], in a simulated world.
-    #[cfg(feature = "sim")]
-    pub(crate) fn widen_in(&mut self, world: &crate::sim::World) {
-        self.capacity = CAPACITY_WIDE as usize;
-        world.widen_pipe(self.number(), self.capacity);
     }
 }
 

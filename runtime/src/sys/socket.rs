@@ -16,9 +16,8 @@ const USER_TIMEOUT: Duration = Duration::from_secs(300);
 /// Bytes that wait in the kernel until the network takes them. Unless told, it stores megabytes for each slow reader:
 /// a few hundred of them used up the TCP memory of the machine, and every connection on it became slow.
 const UNSENT_MAX: u32 = 256 * 1024;
-
-/// The same on a connection whose other end takes megabytes in a second.
-const UNSENT_MAX_FAST: u32 = 2 * 1024 * 1024;
+/// There and back, to a peer that is called near: on this machine, or on a network of cables with it.
+pub(crate) const NEAR: Duration = Duration::from_millis(1);
 
 /// A TCP socket for connecting to `to`. It has no more options than a short exchange needs, since each is a call: see
 /// [`endure`].
@@ -51,13 +50,6 @@ pub(crate) fn shutdown(fd: RawFd, how: Shutdown) -> io::Result<()> {
 pub(crate) fn endure(fd: RawFd) {
     with(fd, |socket| {
         let _ = set_endurance(&socket);
-    });
-}
-
-/// Whether much may wait in the kernel until the network takes it.
-pub(crate) fn store_more(fd: RawFd, more: bool) {
-    with(fd, |socket| {
-        let _ = socket.set_tcp_notsent_lowat(if more { UNSENT_MAX_FAST } else { UNSENT_MAX });
     });
 }
 
@@ -96,19 +88,50 @@ pub(crate) fn reset_on_close(fd: RawFd, reset: bool) {
 
 /// Bytes that the peer has acknowledged since the connection stands; `None` for a unix socket and on old kernels.
 pub(crate) fn acknowledged(fd: RawFd) -> Option<u64> {
-    // `tcp_info` up to `tcpi_bytes_acked`, which libc does not name: at byte 120, since Linux 4.1.
-    let mut info = [0u64; 16];
+    Some(tcp_info(fd)?.bytes_acked)
+}
+
+/// Whether bytes and the answer to them need no more than [`NEAR`], at the best; so on what is no TCP socket.
+pub(crate) fn is_near(fd: RawFd) -> bool {
+    tcp_info(fd).is_none_or(|info| Duration::from_micros(info.min_rtt.into()) <= NEAR)
+}
+
+/// `tcp_info` as far as it is looked at, with the names of the kernel; libc's ends before. Linux 4.6 has all of it.
+#[repr(C)]
+#[derive(Default)]
+struct TcpInfo {
+    to_max_pacing_rate: [u64; 15],
+    bytes_acked: u64,
+    bytes_received: u64,
+    segments: [u32; 2],
+    notsent_bytes: u32,
+    /// In microseconds, of the last five minutes.
+    min_rtt: u32,
+}
+
+fn tcp_info(fd: RawFd) -> Option<TcpInfo> {
+    let mut info = TcpInfo::default();
     let mut len = size_of_val(&info) as libc::socklen_t;
-    // SAFETY: the kernel writes at most `len` bytes to `info`, and how many to `len`.
-    let result = unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &mut len) };
-    (result == 0 && len as usize == size_of_val(&info)).then_some(info[15])
+    // SAFETY: the kernel writes at most `len` bytes to `info`, which is integers without gaps, and how many to `len`.
+    let result = unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, (&raw mut info).cast(), &mut len) };
+    (result == 0 && len as usize == size_of_val(&info)).then_some(info)
 }
 
 /// Bytes that were sent and that the peer has not acknowledged.
 pub(crate) fn unacknowledged(fd: RawFd) -> usize {
+    count(fd, libc::TIOCOUTQ)
+}
+
+/// Bytes that have come and were not received.
+pub(crate) fn unreceived(fd: RawFd) -> usize {
+    count(fd, libc::FIONREAD)
+}
+
+/// What an ioctl of a socket counts; 0 where it does not know it.
+fn count(fd: RawFd, what: libc::Ioctl) -> usize {
     let mut count: libc::c_int = 0;
-    // SAFETY: TIOCOUTQ (SIOCOUTQ of a socket) writes an integer to `count`, which lives for the call.
-    let result = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut count) };
+    // SAFETY: TIOCOUTQ (SIOCOUTQ of a socket) and FIONREAD write an integer to `count`, which lives for the call.
+    let result = unsafe { libc::ioctl(fd, what, &raw mut count) };
     if result == 0 { usize::try_from(count).unwrap_or(0) } else { 0 }
 }
 

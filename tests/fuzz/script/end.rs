@@ -317,7 +317,7 @@ impl End {
         match which % 4 {
             0 => stream.reset_on_close(on),
             1 => stream.endure(),
-            2 => stream.store_more(on),
+            2 => drop((stream.is_near(), stream.unreceived())),
             _ => drop((stream.acknowledged(), stream.peer(), stream.local())),
         }
     }

@@ -19,10 +19,6 @@ impl Stage {
         let core = script.below(3);
         match script.byte() % 4 {
             0 if !self.pipes.is_empty() => drop(self.pipes.swap_remove(script.below(self.pipes.len()))),
-            1 if !self.pipes.is_empty() => {
-                let place = script.below(self.pipes.len());
-                self.pipes[place].pipe.widen();
-            }
             _ if self.pipes.len() < OTHERS_MAX => {
                 let pipe = Pipe::new(&self.handles[core]);
                 self.pipes.extend(pipe.map(|pipe| Piping { core, pipe, bytes: VecDeque::new() }));
