@@ -8,7 +8,7 @@ mod simulated;
 use crate::buf::{GroupSettings, Pool};
 use crate::driver::{After, Slots, Stats};
 use crate::kernel::{Kernel, KernelChoice, KernelError, KernelKind, KernelSettings, Op, PipeEnds, RingRestriction};
-use crate::sys::hold::{self, Way};
+use crate::sys::hold;
 use crate::sys::{Remote, Woken};
 use crate::task::{self, Outcome, Registered, RunQueue, Shelf, TaskTable, Turning};
 use crate::time::{Instant, Wheel};
@@ -141,7 +141,7 @@ impl Core {
     /// that makes it.
     pub fn new(settings: &Settings) -> Result<Core, KernelError> {
         // Now, since nobody may open files later.
-        let _ = [Way::Sent, Way::Received].map(hold::kernel_max);
+        hold::learn();
         let remote = Arc::new(Remote::new().map_err(KernelError::Resources)?);
         let registered = task::register(remote.clone())
             .ok_or_else(|| KernelError::Resources(io::Error::other("too many cores in one process")))?;

@@ -26,8 +26,6 @@ pub const ACTIVE: u64 = (128 + 128 + 64 + 32) * KIB;
 /// What a body takes besides, to be moved as fast as usual: both sockets hold up to 416 KiB then, and what does not fit
 /// is held twice on its way through TLS. Who does not get it moves in small steps.
 pub const BODY: u64 = (2 * 416 - 128 - 64 + 2 * 66) * KIB;
-/// What a body takes besides whose source may send far ahead: 8 MiB that have come.
-pub const AHEAD: u64 = 8 * MIB;
 /// What a body takes besides that goes to a peer far away and is fast: 4 MiB that are on their way.
 pub const FAR: u64 = 4 * MIB;
 
@@ -154,12 +152,12 @@ impl Budget {
 
     /// What may be taken in all by what only makes something faster.
     pub fn spare_max(&self) -> u64 {
-        self.fixed + self.rest() / 2
+        self.fixed + self.rest() / 8 * 5
     }
 
     /// What may be taken in all by what makes a few of them faster still.
     pub fn ample_max(&self) -> u64 {
-        self.fixed + self.rest() / 8 * 3
+        self.fixed + self.rest() / 2
     }
 
     /// What may be taken in all when somebody comes: half of what work leaves, so that whoever has something to do can

@@ -14,6 +14,7 @@ use ringferry_runtime::{Chunk, Group, Handle};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a body comes from.
@@ -28,8 +29,6 @@ pub struct Source<'a> {
     pub alarm: &'a mut Alarm,
     /// How long nothing may move.
     pub idle: Duration,
-    /// It sends no more than it has announced: it is a server of ours.
-    pub is_ours: bool,
     /// Set once something has come. Until then nothing is spliced, since that would not set it.
     pub has_moved: &'a Cell<bool>,
 }
@@ -42,7 +41,7 @@ pub async fn copy<'m>(
     framer: &mut Framer,
     sink: &Outlet,
     head: &mut Option<Vec<u8>>,
-    (memory, width): (&'m Memory, &mut Option<Width<'m>>),
+    (memory, width): (&'m Arc<Memory>, &mut Option<Width<'m>>),
     handle: &Handle,
 ) -> Result<(), RelayError> {
     // Boxed, all but the first: most messages are small and whole by now, and need not make room for the rest.
@@ -56,7 +55,7 @@ pub async fn copy<'m>(
     }
     let relayed = Box::pin(rest(&mut source, framer, sink, (memory, width), handle)).await;
     if let Some(width) = width {
-        width.end(source.stream, sink.stream());
+        width.end(sink.stream());
     }
     relayed
 }
@@ -82,15 +81,14 @@ async fn rest<'m>(
     source: &mut Source<'_>,
     framer: &mut Framer,
     sink: &Outlet,
-    (memory, width): (&'m Memory, &mut Option<Width<'m>>),
+    (memory, width): (&'m Arc<Memory>, &mut Option<Width<'m>>),
     handle: &Handle,
 ) -> Result<(), RelayError> {
-    let Source { inbox, intake, stream, alarm, idle, is_ours, has_moved } = source;
+    let Source { inbox, intake, stream, alarm, idle, has_moved } = source;
     let idle = *idle;
     while !framer.is_done() {
         if width.is_none() && framer.is_long() {
-            let left = framer.left().filter(|_| *is_ours);
-            *width = Some(Width::new(memory, stream, sink.stream(), left));
+            *width = Some(Width::new(memory, stream, sink.stream(), framer.left()));
         }
         // What is in the inbox by now is half a line, and has been looked at: more has to come first.
         let mut came = false;

@@ -17,4 +17,4 @@ pub use framer::{Chunks, Framer};
 pub use patience::while_taken;
 pub use stake::Stake;
 pub use tunnel::{Passed, Tunnel, tunnel};
-pub use width::Width;
+pub use width::{Width, is_ahead};

@@ -37,7 +37,7 @@ impl<'a> Stake<'a> {
         Stake { memory, part: RefCell::new(part), place: RefCell::default(), moving: Cell::new(2), is_crowd }
     }
 
-    pub(super) fn memory(&self) -> &'a Memory {
+    pub(super) fn memory(&self) -> &'a Arc<Memory> {
         self.memory
     }
 

@@ -8,7 +8,7 @@ use super::stake::{NEARLY_NOTHING, Stake};
 use super::width::Width;
 use crate::proto::error::Cause;
 use crate::wire::{Inbox, Intake, Outlet, Received};
-use ringferry_runtime::net::{Mode, Pipe, Stream};
+use ringferry_runtime::net::{Hold, Mode, Pipe, Stream};
 use ringferry_runtime::plant::Plant;
 use ringferry_runtime::time::{Alarm, Elapsed, Instant};
 use ringferry_runtime::{Group, Handle, join};
@@ -161,8 +161,10 @@ impl<'m> Way<'_, 'm> {
                 let chunks = [Some(inbox.take(count, self.handle)), None, None];
                 send(chunks, &self.to, &mut self.alarm, self.idle, self.handle).await?;
                 self.passed(count);
-                if self.width.is_none() && self.bytes.get() > LONG_BYTES {
-                    self.width = Some(self.new_width());
+                match &mut self.width {
+                    Some(width) => width.moved(count, &self.from, self.to.stream()),
+                    None if self.bytes.get() > LONG_BYTES => self.bound(flow),
+                    None => {}
                 }
                 if flow == Flow::Bulk
                     && let Some(sink) = self.to.as_plain().filter(|_| self.intake.is_plain()).cloned()
@@ -191,8 +193,19 @@ impl<'m> Way<'_, 'm> {
         }
     }
 
-    fn new_width(&self) -> Width<'m> {
-        Width::new(self.stake.memory(), &self.from, self.to.stream(), None)
+    fn new_width(&self, left: Option<u64>) -> Width<'m> {
+        Width::new(self.stake.memory(), &self.from, self.to.stream(), left)
+    }
+
+    /// More has gone than there is memory for in any case: from here on the kernel is told what it may hold. Messages need
+    /// no more than there is.
+    fn bound(&mut self, flow: Flow) {
+        if flow == Flow::Messages {
+            self.to.stream().hold_sent(Hold::Little);
+            self.from.hold_received(Hold::Little);
+        } else {
+            self.width = Some(self.new_width(Some(0)));
+        }
     }
 
     /// Gives back what it has for much that is on its way, if nothing is.
@@ -200,7 +213,8 @@ impl<'m> Way<'_, 'm> {
         if self.to.stream().unacknowledged() <= NEARLY_NOTHING
             && let Some(width) = self.width.take()
         {
-            width.end(&self.from, self.to.stream());
+            width.end(self.to.stream());
+            self.from.hold_received(Hold::Usual);
         }
     }
 
@@ -243,7 +257,13 @@ impl<'m> Way<'_, 'm> {
 
     /// Moves bytes through `pipe` until too few come, or none any more, which the next receive tells.
     async fn splice(&mut self, mut pipe: Pipe, sink: &Stream) -> Result<(), RelayError> {
-        let mut width = self.width.take().or_else(|| Some(self.new_width()));
+        let mut width = Some(match self.width.take() {
+            Some(width) => {
+                width.let_ahead(&self.from, u64::MAX);
+                width
+            }
+            None => self.new_width(None),
+        });
         let ended = self.splice_with(&mut pipe, sink, &mut width).await;
         self.width = width;
         ended

@@ -4,18 +4,21 @@
 //! places. Where the source may send far ahead, it does so in its own time, and we are told less often that something
 //! has come. And a peer that is far away and fast has more on its way at any time than the usual. What is sent to one
 //! that is near is better held short: it is still in the processor's cache when it is moved on.
+//!
+//! A source that may send ahead may go on to do so: what it was promised room for cannot be taken back. So the memory for
+//! it is counted as long as its connection stands, or until a client has been idle for a while.
 
-use crate::limit::{AHEAD, BODY, FAR};
+use crate::limit::{BODY, FAR};
 use crate::shared::{Memory, Part, Purpose};
 use ringferry_runtime::net::{Hold, Stream};
 use ringferry_runtime::time::Instant;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The memory that one body takes besides that of its exchange, and the sockets that are told so.
 pub struct Width<'m> {
-    memory: &'m Memory,
+    memory: &'m Arc<Memory>,
     body: Option<Part<&'m Memory>>,
-    ahead: Option<Part<&'m Memory>>,
     far: Option<Part<&'m Memory>>,
     /// Whether the sink is near, once somebody has looked.
     is_near: Option<bool>,
@@ -23,8 +26,6 @@ pub struct Width<'m> {
     recent: (usize, Instant),
 }
 
-/// Of a body with fewer bytes to come the usual is all.
-const AHEAD_MIN: u64 = 256 * 1024;
 /// Who takes this much
 const FAST_BYTES: usize = 1 << 20;
 /// in this time is fast. Who then takes nothing for as long is no more.
@@ -34,29 +35,27 @@ const USUAL_BYTES: usize = 208 * 1024;
 
 impl<'m> Width<'m> {
     /// The usual width for a body on its way from `source` to `sink`, or little where there is not enough memory for
-    /// that; and its source may send ahead if there is memory for it. `left` is what is still to come, if that is known
-    /// and can be relied on.
-    pub(super) fn new(memory: &'m Memory, source: &Stream, sink: &Stream, left: Option<u64>) -> Width<'m> {
-        let body = Memory::try_take(memory, BODY, Purpose::Spare);
-        let is_usual = body.is_some();
-        let recent = (0, sink.handle().now());
-        let mut width = Width { memory, body, ahead: None, far: None, is_near: None, recent };
-        sink.hold_sent(if is_usual { Hold::Usual } else { Hold::Little });
-        source.hold_received(match is_usual {
-            true if width.may_be_ahead(left) => Hold::Much,
-            true => Hold::Usual,
-            false => Hold::Little,
-        });
+    /// that; and its source may send ahead, if there is memory for it and enough `left` to come.
+    pub(super) fn new(memory: &'m Arc<Memory>, source: &Stream, sink: &Stream, left: Option<u64>) -> Width<'m> {
+        let body = Memory::try_take(&**memory, BODY, Purpose::Spare);
+        let hold = if body.is_some() { Hold::Usual } else { Hold::Little };
+        let width = Width { memory, body, far: None, is_near: None, recent: (0, sink.handle().now()) };
+        sink.hold_sent(hold);
+        width.let_ahead(source, left.unwrap_or(u64::MAX));
+        if !is_ahead(source) {
+            source.hold_received(hold);
+        }
         width
     }
 
-    fn may_be_ahead(&mut self, left: Option<u64>) -> bool {
-        if self.ahead.is_none() && left.is_none_or(|left| left > AHEAD_MIN) {
-            // Bytes, and what the kernel needs for them.
-            let bytes = left.map_or(AHEAD, |left| AHEAD.min(2 * left));
-            self.ahead = Memory::try_take(self.memory, bytes, Purpose::Ample);
+    /// Its source may send so many bytes ahead, if there is memory for it.
+    pub(super) fn let_ahead(&self, source: &Stream, bytes: u64) {
+        if !self.is_little()
+            && let Some(hold) = Hold::for_bytes(bytes).filter(|hold| !source.holds_received(*hold))
+            && let Some(ahead) = Memory::try_take(self.memory.clone(), hold.received_bytes() as u64, Purpose::Ample)
+        {
+            source.hold_counted(hold, Box::new(ahead));
         }
-        self.ahead.is_some()
     }
 
     /// It is moved in small steps.
@@ -64,7 +63,7 @@ impl<'m> Width<'m> {
         self.body.is_none()
     }
 
-    /// So many bytes have been taken by the sink. If that is much in a short time it may have more.
+    /// So many bytes have been taken by the sink. If that is much in a short time there may be more on their way.
     pub(super) fn moved(&mut self, count: usize, source: &Stream, sink: &Stream) {
         self.recent.0 += count;
         if self.recent.0 < FAST_BYTES {
@@ -72,47 +71,51 @@ impl<'m> Width<'m> {
         }
         let now = sink.handle().now();
         if now.since(self.recent.1) < FAST_TIME && !self.is_little() {
-            self.widen(source, sink);
+            self.let_ahead(source, u64::MAX);
+            self.widen(sink);
         }
         self.recent = (0, now);
     }
 
-    fn widen(&mut self, source: &Stream, sink: &Stream) {
-        if self.may_be_ahead(None) {
-            source.hold_received(Hold::Much);
+    fn widen(&mut self, sink: &Stream) {
+        if *self.is_near.get_or_insert_with(|| sink.is_near()) {
+            return;
         }
-        if !*self.is_near.get_or_insert_with(|| sink.is_near()) {
-            if self.far.is_none() {
-                self.far = Memory::try_take(self.memory, FAR, Purpose::Ample);
-            }
-            if self.far.is_some() {
-                sink.hold_sent(Hold::Much);
-            }
+        if self.far.is_none() {
+            self.far = Memory::try_take(self.memory, FAR, Purpose::Ample);
+        }
+        if self.far.is_some() {
+            sink.hold_sent(Hold::Much);
         }
     }
 
     /// The sink has taken nothing for so long. If that is long, no more is held for it than usual, as soon as it has
     /// taken what is held already.
     pub(super) fn waited(&mut self, time: Duration, source: &Stream, sink: &Stream) {
-        if time > FAST_TIME {
-            self.end(source, sink);
-            self.ahead.take_if(|_| source.unreceived() <= USUAL_BYTES);
-            self.far.take_if(|_| sink.unacknowledged() <= USUAL_BYTES);
+        if time < FAST_TIME {
+            return;
+        }
+        self.end(sink);
+        self.far.take_if(|_| sink.unacknowledged() <= USUAL_BYTES);
+        if is_ahead(source) && source.unreceived() <= USUAL_BYTES {
+            source.hold_received(Hold::Usual);
         }
     }
 
-    /// From here on no more is held than usual.
-    pub(super) fn end(&self, source: &Stream, sink: &Stream) {
-        if self.ahead.is_some() {
-            source.hold_received(Hold::Usual);
-        }
+    /// From here on no more is sent at once than usual.
+    pub(super) fn end(&self, sink: &Stream) {
         if self.far.is_some() {
             sink.hold_sent(Hold::Usual);
         }
     }
 
-    /// What it has taken for what the sink may not have taken yet, now that all has come.
+    /// What it has taken, for whoever holds it as long as the sink has not taken all.
     pub fn into_parts(self) -> impl Iterator<Item = Part<&'m Memory>> {
         self.body.into_iter().chain(self.far)
     }
+}
+
+/// Whether the other end may send more ahead than usual.
+pub fn is_ahead(source: &Stream) -> bool {
+    source.holds_received(Hold::More)
 }

@@ -6,12 +6,12 @@ use crate::limit::Ticket;
 use crate::model::SiteId;
 use crate::proto::error::{Cause, Error, Stage};
 use crate::proto::headers::AddressText;
-use crate::relay::{give_back, while_taken};
+use crate::relay::{give_back, is_ahead, while_taken};
 use crate::tls::PolicyId;
 use crate::wire::{Inbox, Intake, Outlet, Sending};
 use ringferry_parser::proxy_protocol::Addresses;
 use ringferry_runtime::Group;
-use ringferry_runtime::net::{Mode, Stream};
+use ringferry_runtime::net::{Hold, Mode, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed, Instant};
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -135,12 +135,10 @@ impl Client {
     pub(super) fn idle(&mut self, cx: &Rc<Context>, is_fresh: bool) -> impl Future<Output = bool> {
         let mut place = cx.pools.room().place(is_fresh);
         let idle_until = self.alarm.deadline();
-        if self.is_untaken {
-            self.look_whether_taken(cx.handle.now(), idle_until);
-        }
+        let mut settles = self.settle(cx.handle.now(), idle_until, true);
         std::future::poll_fn(move |task| {
-            if self.is_untaken && self.alarm.poll_elapsed(task).is_ready() {
-                self.look_whether_taken(cx.handle.now(), idle_until);
+            if settles && self.alarm.poll_elapsed(task).is_ready() {
+                settles = self.settle(cx.handle.now(), idle_until, false);
             }
             let has_more = self.poll_more(cx, task);
             if let Some(answer) = &mut self.answer
@@ -179,13 +177,22 @@ impl Client {
         Poll::Pending
     }
 
-    /// Gives back the memory of a long answer once the client has taken nearly all of it, and else looks again soon.
-    fn look_whether_taken(&mut self, now: Instant, idle_until: Instant) {
-        if self.outlet.stream().unacknowledged() <= NEARLY_ALL {
+    /// Gives back the memory of a long answer once the client has taken nearly all of it; and, unless it has just become
+    /// idle, that of a long request. True if there is more to look at, soon.
+    fn settle(&mut self, now: Instant, idle_until: Instant, is_first: bool) -> bool {
+        let stream = self.outlet.stream();
+        if self.is_untaken && stream.unacknowledged() <= NEARLY_ALL {
             self.is_untaken = false;
             self.work = None;
         }
-        self.alarm.set_at(if self.is_untaken { idle_until.min(now + LOOK_AGAIN) } else { idle_until });
+        if !is_first && is_ahead(stream) {
+            stream.hold_received(Hold::Usual);
+        }
+        let settles = self.is_untaken || is_ahead(stream);
+        if settles || !is_first {
+            self.alarm.set_at(if settles { idle_until.min(now + LOOK_AGAIN) } else { idle_until });
+        }
+        settles
     }
 
     /// Waits until the last answer has left, if it has not yet: there is more to say, or the end has come. False when it
@@ -255,7 +262,7 @@ impl Client {
 
 /// What the kernel may hold for a client without anybody counting it.
 const NEARLY_ALL: usize = 32 * 1024;
-/// How long a client has to take what it was sent last, before somebody looks whether it has.
+/// How long a client has to take what it was sent last, before somebody looks whether it has; and to send more.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A lingering close waits this long for the client to close as well,

@@ -63,6 +63,7 @@ async fn wait(
     watched: bool,
 ) -> Result<Work, Error> {
     let Client { outlet, intake, alarm, .. } = client;
+    cx.pools.give_up_ahead();
     outlet.stream().hold_received(Hold::Least);
     alarm.set_at(deadline);
     let mut waiting = pin!(Memory::wait(OfCore::new(cx), bytes, purpose));

@@ -179,7 +179,7 @@ async fn both_ways(
     let idle = plan.view.snapshot.config.timeouts.body_idle;
     let has_moved = Cell::new(!inbox.is_empty());
     let stream = outlet.stream();
-    let source = Source { inbox, intake, stream, alarm, idle, is_ours: false, has_moved: &has_moved };
+    let source = Source { inbox, intake, stream, alarm, idle, has_moved: &has_moved };
     let server = connection.outlet.clone();
     let is_asking = plan.expects_continue && !has_moved.get();
     let state = Cell::new(if is_asking { Upload::Asking } else { Upload::Running });
@@ -226,8 +226,8 @@ async fn upload<'s>(
     body: &mut Framer,
     server: &Outlet,
 ) -> (Result<(), RelayError>, &'s mut Intake) {
-    let Source { inbox, intake, stream, alarm, idle, is_ours, has_moved } = source;
-    let source = Source { inbox, intake, stream, alarm, idle, is_ours, has_moved };
+    let Source { inbox, intake, stream, alarm, idle, has_moved } = source;
+    let source = Source { inbox, intake, stream, alarm, idle, has_moved };
     let mut head = plan.head.take();
     let sent = copy(source, body, server, &mut head, (&cx.memory, &mut None), &cx.handle).await;
     // What is left is of a request that comes after the answer to this one.
@@ -279,13 +279,13 @@ async fn download(
         return Ok(Down::Whole(response));
     }
     let (stream, has_moved) = (outlet.stream(), &Cell::new(true));
-    let source = Source { inbox, intake, stream, alarm, idle, is_ours: true, has_moved };
+    let source = Source { inbox, intake, stream, alarm, idle, has_moved };
     // Until it is whole, an end of the connection would look like the end of the response, whatever brought it about.
     if response.ends_by_close {
         sink.stream().reset_on_close(true);
     }
     let mut width = None;
-    let memory = (&*cx.memory, &mut width);
+    let memory = (&cx.memory, &mut width);
     let relayed = copy(source, &mut response.framer, sink, &mut head, memory, &cx.handle).await;
     if let Some(work) = work {
         for part in width.into_iter().flat_map(Width::into_parts) {

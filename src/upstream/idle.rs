@@ -4,6 +4,7 @@
 //! the receive completes and the connection is not used again. That is the probe before reuse, and it costs no call.
 
 use crate::limit::{IDLE, IDLE_TLS};
+use crate::relay;
 use crate::shared::{CoreStats, Memory, Place};
 use crate::wire::{Inbox, Intake, Outlet};
 use ringferry_runtime::Group;
@@ -62,9 +63,9 @@ impl Idle {
             let bytes = if connection.intake.is_plain() { IDLE } else { IDLE + IDLE_TLS };
             connection.place = Memory::try_place(&self.memory, bytes);
         }
-        let has_place = connection.place.is_some();
+        let has_memory = connection.place.is_some() && !(is_ahead(&connection) && self.memory.is_scarce());
         self.change(|stock| {
-            if quiet && has_place && stock.len() < max {
+            if quiet && has_memory && stock.len() < max {
                 stock.push((connection, now));
             }
         });
@@ -73,12 +74,21 @@ impl Idle {
     /// Closes what has ended or has waited for `timeout`. Returns when the next one will have.
     pub(super) fn sweep(&self, timeout: Duration, now: Instant, janitor: &Waker) -> Option<Instant> {
         self.change(|stock| {
+            let end = |connection: &Connection, since: Instant| {
+                since + if is_ahead(connection) { timeout.min(AHEAD_TIMEOUT) } else { timeout }
+            };
             stock.retain_mut(|(connection, since)| {
                 // Asked again with this waker: the one it was put with may have been used up.
-                now < *since + timeout && connection.intake.poll_recv(&mut Context::from_waker(janitor)).is_pending()
+                now < end(connection, *since)
+                    && connection.intake.poll_recv(&mut Context::from_waker(janitor)).is_pending()
             });
-            stock.iter().map(|(_, since)| *since + timeout).min()
+            stock.iter().map(|(connection, since)| end(connection, *since)).min()
         })
+    }
+
+    /// Closes those whose servers may send far ahead: memory is wanted.
+    pub(super) fn give_up_ahead(&self) {
+        self.change(|stock| stock.retain(|(connection, _)| !is_ahead(connection)));
     }
 
     /// Since when the one waits that was put here first.
@@ -108,6 +118,13 @@ impl Idle {
         self.stats.upstream_idle.add(stock.len() as u64);
         result
     }
+}
+
+/// One whose server may send far ahead has more memory than others, and is kept for as long as a page may go on to load.
+const AHEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+fn is_ahead(connection: &Connection) -> bool {
+    relay::is_ahead(connection.outlet.stream())
 }
 
 impl Drop for Idle {

@@ -118,6 +118,11 @@ impl Pools {
         self.give_up_kept() || self.room.end_oldest()
     }
 
+    /// Somebody waits for memory: kept connections that have much are closed.
+    pub fn give_up_ahead(&self) {
+        self.known.borrow().iter().filter_map(Weak::upgrade).for_each(|slot| slot.idle.give_up_ahead());
+    }
+
     fn give_up_kept(&self) -> bool {
         let slots: Vec<_> = self.known.borrow().iter().filter_map(Weak::upgrade).collect();
         let oldest = slots.iter().filter_map(|slot| Some((slot.idle.oldest()?, slot))).min_by_key(|(since, _)| *since);

@@ -3,6 +3,7 @@
 use crate::core::Handle;
 use crate::kernel::RawDescriptor;
 use crate::sys::hold::{Hold, Way};
+use std::any::Any;
 use std::cell::Cell;
 
 /// See the module.
@@ -13,11 +14,14 @@ pub(crate) struct Descriptor {
     records: Cell<bool>,
     /// What the kernel was told to hold of what is sent, and of what is received.
     holds: Cell<[Option<Hold>; 2]>,
+    /// Kept as long as much of the latter may be held. Behind one pointer: most have none.
+    ahead: Cell<Option<Box<Box<dyn Any>>>>,
 }
 
 impl Descriptor {
     pub(crate) fn new(handle: &Handle, raw: RawDescriptor) -> Descriptor {
-        Descriptor { raw, handle: handle.clone(), records: Cell::new(false), holds: Cell::default() }
+        let (records, holds, ahead) = (Cell::new(false), Cell::default(), Cell::default());
+        Descriptor { raw, handle: handle.clone(), records, holds, ahead }
     }
 
     pub(crate) fn raw(&self) -> RawDescriptor {
@@ -39,6 +43,18 @@ impl Descriptor {
             self.holds.set(holds);
             self.handle.kernel().hold(self.raw, way, hold);
         }
+        if way == Way::Received {
+            self.ahead.set(None);
+        }
+    }
+
+    pub(super) fn hold_counted(&self, hold: Hold, counted: Box<dyn Any>) {
+        self.hold(Way::Received, hold);
+        self.ahead.set(Some(Box::new(counted)));
+    }
+
+    pub(super) fn held(&self, way: Way) -> Option<Hold> {
+        self.holds.get()[way as usize]
     }
 
     pub(crate) fn handle(&self) -> &Handle {

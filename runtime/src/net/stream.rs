@@ -6,6 +6,7 @@ use crate::core::Handle;
 use crate::kernel::{Op, RawDescriptor, Socket};
 use crate::op;
 use crate::sys::hold::Way;
+use std::any::Any;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::path::Path;
@@ -91,9 +92,21 @@ impl Stream {
         self.descriptor.hold(Way::Sent, hold);
     }
 
-    /// How much the kernel may hold of what has come and was not received. What has come already stays.
+    /// How much the kernel may hold of what has come and was not received. What has come already stays. If that is less
+    /// than before, the other end may go on to send what it was promised room for: what is too much then is thrown away,
+    /// and comes again after a pause.
     pub fn hold_received(&self, hold: Hold) {
         self.descriptor.hold(Way::Received, hold);
+    }
+
+    /// The same, and `counted` is kept until the kernel is told something else, or the connection is closed.
+    pub fn hold_counted(&self, hold: Hold, counted: Box<dyn Any>) {
+        self.descriptor.hold_counted(hold, counted);
+    }
+
+    /// Whether the other end may send so far ahead.
+    pub fn holds_received(&self, hold: Hold) -> bool {
+        self.descriptor.held(Way::Received).is_some_and(|held| held >= hold)
     }
 
     /// Waits until there is something to receive: bytes, the end, or an error.

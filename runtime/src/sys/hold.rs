@@ -7,7 +7,7 @@ use std::os::fd::RawFd;
 use std::sync::OnceLock;
 
 /// What the kernel may hold of one direction of a connection, between us and the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hold {
     /// 32 KiB: what comes beyond it is thrown away, and sent again. For those who are not read for a while.
     Least,
@@ -17,6 +17,8 @@ pub enum Hold {
     /// 416 KiB. More than a pipe takes, so what moves in steps of that size is not held up; and little enough to be still
     /// in the processor's cache when it is moved on. 16 Mbit/s over a way of 150 ms go.
     Usual,
+    /// 2 MiB of what is received. Only where an administrator allows it to be asked for: see [`Hold::for_bytes`].
+    More,
     /// 4 MiB of what is sent, 8 MiB of what is received. Where an administrator allows less to be asked for, the kernel
     /// decides again, if its own limit (`tcp_rmem`) is not higher.
     Much,
@@ -35,6 +37,7 @@ const LITTLE_SENT: libc::c_int = 32 * 1024;
 const LITTLE_RECEIVED: libc::c_int = 64 * 1024;
 /// What Linux has let everybody ask for since ever (`wmem_max`, `rmem_max`).
 const USUAL: libc::c_int = 212_992;
+const MORE: libc::c_int = 1024 * 1024;
 const MUCH_SENT: libc::c_int = 2 * 1024 * 1024;
 const MUCH_RECEIVED: libc::c_int = 4 * 1024 * 1024;
 
@@ -42,32 +45,75 @@ const MUCH_RECEIVED: libc::c_int = 4 * 1024 * 1024;
 const SENT_LOCKED: libc::c_int = 1;
 const RECEIVED_LOCKED: libc::c_int = 2;
 
+impl Hold {
+    /// The least that is enough for so many bytes to come before any are received, if it is more than the usual: with
+    /// what the kernel needs for them that is twice as much.
+    pub fn for_bytes(bytes: u64) -> Option<Hold> {
+        let is_allowed = || figure("core/rmem_max", &RECEIVED_MAX) >= MORE;
+        match bytes {
+            ..=USUAL_BYTES => None,
+            ..=MORE_BYTES if is_allowed() => Some(Hold::More),
+            _ => Some(Hold::Much),
+        }
+    }
+
+    /// The most that the kernel holds of what is received, overhead included.
+    pub fn received_bytes(self) -> usize {
+        2 * asked(Way::Received, self) as usize
+    }
+}
+
+/// Bytes of a body for which nobody holds more than the usual.
+const USUAL_BYTES: u64 = 256 * 1024;
+const MORE_BYTES: u64 = MORE as u64;
+
 /// Says how much. On what is no TCP socket it does the same, or nothing.
 pub(crate) fn hold(fd: RawFd, way: Way, hold: Hold) {
     let name = if way == Way::Sent { libc::SO_SNDBUF } else { libc::SO_RCVBUF };
-    let asked = match hold {
-        Hold::Least => LEAST,
-        Hold::Little if way == Way::Sent => LITTLE_SENT,
-        Hold::Little => LITTLE_RECEIVED,
-        Hold::Usual => USUAL,
-        Hold::Much if way == Way::Sent => MUCH_SENT,
-        Hold::Much => MUCH_RECEIVED,
-    };
+    let asked = asked(way, hold);
     set(fd, name, asked);
-    if hold == Hold::Much && get(fd, name) < 2 * asked && kernel_max(way) <= 2 * asked {
+    if hold == Hold::Much && get(fd, name) < 2 * asked && (1..=2 * asked).contains(&kernel_max(way)) {
         let locked = if way == Way::Sent { SENT_LOCKED } else { RECEIVED_LOCKED };
         set(fd, libc::SO_BUF_LOCK, get(fd, libc::SO_BUF_LOCK) & !locked);
     }
 }
 
-/// How far the kernel goes where it decides: the last figure of `tcp_wmem` and `tcp_rmem`, as they were when somebody
-/// first asked. Cores ask as they are made, while files can be read.
-pub(crate) fn kernel_max(way: Way) -> libc::c_int {
-    static MAX: [OnceLock<libc::c_int>; 2] = [const { OnceLock::new() }; 2];
-    *MAX[way as usize].get_or_init(|| {
-        let name = if way == Way::Sent { "tcp_wmem" } else { "tcp_rmem" };
-        let text = std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).unwrap_or_default();
-        text.split_whitespace().last().and_then(|max| max.parse().ok()).unwrap_or(libc::c_int::MAX)
+fn asked(way: Way, hold: Hold) -> libc::c_int {
+    match hold {
+        Hold::Least => LEAST,
+        Hold::Little if way == Way::Sent => LITTLE_SENT,
+        Hold::Little => LITTLE_RECEIVED,
+        Hold::Usual => USUAL,
+        Hold::More => MORE,
+        Hold::Much if way == Way::Sent => MUCH_SENT,
+        Hold::Much => MUCH_RECEIVED,
+    }
+}
+
+/// How far the kernel goes where it decides.
+fn kernel_max(way: Way) -> libc::c_int {
+    match way {
+        Way::Sent => figure("ipv4/tcp_wmem", &SENT_TUNED),
+        Way::Received => figure("ipv4/tcp_rmem", &RECEIVED_TUNED),
+    }
+}
+
+/// What one may ask to be received, and how far the kernel goes by itself.
+static RECEIVED_MAX: OnceLock<libc::c_int> = OnceLock::new();
+static RECEIVED_TUNED: OnceLock<libc::c_int> = OnceLock::new();
+static SENT_TUNED: OnceLock<libc::c_int> = OnceLock::new();
+
+/// Reads what the administrator allows. Cores do it as they are made, while files can be read; later changes count after
+/// a restart.
+pub(crate) fn learn() {
+    let _ = [kernel_max(Way::Sent), kernel_max(Way::Received), figure("core/rmem_max", &RECEIVED_MAX)];
+}
+
+/// The last number of a file below `/proc/sys/net`, as it was when it was first asked for.
+fn figure(name: &str, read: &OnceLock<libc::c_int>) -> libc::c_int {
+    *read.get_or_init(|| {
+        let text = std::fs::read_to_string(format!("/proc/sys/net/{name}")).unwrap_or_default();
+        text.split_whitespace().last().and_then(|last| last.parse().ok()).unwrap_or(0)
     })
 }
 
