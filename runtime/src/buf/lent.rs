@@ -14,9 +14,17 @@ pub struct Lent {
 
 enum Place {
     Ring(Rc<BufferRing>, u16),
-    /// Copied out, since the ring needs its buffer.
-    Copy(Rc<BufferRing>, Box<[u8]>),
+    /// Copied out, since the ring needs its buffer. Behind one pointer: it is rare, and slots have room for a `Lent`.
+    Copy(Box<Copied>),
 }
+
+struct Copied {
+    ring: Rc<BufferRing>,
+    bytes: Box<[u8]>,
+}
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Option<Lent>>() <= 24);
 
 impl Lent {
     pub(super) fn new(ring: Rc<BufferRing>, id: u16, len: u32) -> Lent {
@@ -40,8 +48,8 @@ impl Lent {
     pub fn detach(self) -> Lent {
         match &self.place {
             Place::Ring(ring, _) => {
-                let place = Place::Copy(ring.clone(), self[..].into());
-                Lent { start: 0, end: self.end - self.start, place }
+                let copied = Box::new(Copied { ring: ring.clone(), bytes: self[..].into() });
+                Lent { start: 0, end: self.end - self.start, place: Place::Copy(copied) }
             }
             Place::Copy(..) => self,
         }
@@ -74,7 +82,7 @@ impl Deref for Lent {
                 let start = ring.address(*id).add(self.start as usize);
                 std::slice::from_raw_parts(start, (self.end - self.start) as usize)
             },
-            Place::Copy(_, bytes) => &bytes[self.start as usize..self.end as usize],
+            Place::Copy(copied) => &copied.bytes[self.start as usize..self.end as usize],
         }
     }
 }
@@ -88,7 +96,7 @@ impl DerefMut for Lent {
                 let start = ring.address(*id).add(self.start as usize);
                 std::slice::from_raw_parts_mut(start, (self.end - self.start) as usize)
             },
-            Place::Copy(_, bytes) => &mut bytes[self.start as usize..self.end as usize],
+            Place::Copy(copied) => &mut copied.bytes[self.start as usize..self.end as usize],
         }
     }
 }
@@ -103,7 +111,7 @@ impl Drop for Place {
                 }
                 ring.give_back(*id);
             }
-            Place::Copy(ring, _) => ring.copy_ended(),
+            Place::Copy(copied) => copied.ring.copy_ended(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! entry far away moves down a level when its slot is reached. Now is always an argument.
 
 use super::Instant;
+use std::num::NonZeroU32;
 use std::task::Waker;
 
 /// Timers of one core.
@@ -23,7 +24,8 @@ pub(crate) struct Wheel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     index: u32,
-    generation: u32,
+    /// Not zero, so that who may have a timer needs no more room for it.
+    generation: NonZeroU32,
 }
 
 struct Entry {
@@ -31,7 +33,7 @@ struct Entry {
     waker: Option<Waker>,
     next: u32,
     previous: u32,
-    generation: u32,
+    generation: NonZeroU32,
     /// Level and slot of the list that it is in.
     place: u16,
 }
@@ -212,8 +214,8 @@ impl Wheel {
 
     fn allocate(&mut self) -> u32 {
         if self.free == NONE {
-            let entry = Entry { deadline: 0, waker: None, next: NONE, previous: NONE, generation: 0, place: 0 };
-            self.entries.push(entry);
+            let generation = NonZeroU32::MIN;
+            self.entries.push(Entry { deadline: 0, waker: None, next: NONE, previous: NONE, generation, place: 0 });
             return (self.entries.len() - 1) as u32;
         }
         let index = self.free;
@@ -224,7 +226,7 @@ impl Wheel {
     fn release(&mut self, index: u32) {
         let entry = &mut self.entries[index as usize];
         entry.waker = None;
-        entry.generation = entry.generation.wrapping_add(1);
+        entry.generation = entry.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
         entry.next = self.free;
         self.free = index;
         self.len -= 1;
