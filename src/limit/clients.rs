@@ -3,6 +3,7 @@
 use crate::model::hash64;
 use std::array;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Connections by client address, for a fixed number of addresses at once.
@@ -22,6 +23,10 @@ pub struct Clients(Box<[Bucket]>);
 #[must_use = "the connection counts until its ticket is given back"]
 pub struct Ticket(Option<Place>);
 
+/// An entry, counted from one through all buckets: small, since each idle connection has one.
+#[derive(Debug)]
+struct Place(NonZeroU32);
+
 /// The client has as many connections as it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
@@ -29,12 +34,6 @@ pub struct Full;
 #[derive(Debug)]
 #[repr(align(64))]
 struct Bucket([AtomicU64; SLOTS]);
-
-#[derive(Debug)]
-struct Place {
-    bucket: u32,
-    slot: u32,
-}
 
 impl Clients {
     /// Room for about `capacity` addresses at once, eight bytes each.
@@ -66,7 +65,8 @@ impl Clients {
             }
             let counted = mark | (count + 1);
             if slots[slot].compare_exchange(words[slot], counted, Relaxed, Relaxed).is_ok() {
-                return Ok(Ticket(Some(Place { bucket, slot: slot as u32 })));
+                let place = NonZeroU32::new(bucket * SLOTS as u32 + slot as u32 + 1);
+                return Ok(Ticket(place.map(Place)));
             }
         }
     }
@@ -81,9 +81,10 @@ impl Clients {
 
     /// The connection has ended. The ticket is one of this table's.
     pub fn leave(&self, ticket: Ticket) {
-        let Some(Place { bucket, slot }) = ticket.0 else { return };
+        let Some(Place(place)) = ticket.0 else { return };
+        let entry = place.get() as usize - 1;
         // The entry stays the client's as long as it counts this connection.
-        let slot = &self.0[bucket as usize].0[slot as usize];
+        let slot = &self.0[entry / SLOTS].0[entry % SLOTS];
         let left = slot.fetch_update(Relaxed, Relaxed, |word| match word & COUNT_MAX {
             0 => None,
             1 => Some(0),

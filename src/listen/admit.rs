@@ -20,7 +20,7 @@ pub fn admit(cx: &Rc<Context>, fresh: Handed) {
         cx.stats.accept_errors.add(1);
         return;
     }
-    let mut open = Open { cx: cx.clone(), ticket: None, _through: cx.through(listener), _memory: memory };
+    let mut open = Open { through: cx.through(listener), ticket: None, _memory: memory };
     cx.stats.connections.add(1);
     cx.stats.connections_total.add(1);
     // A proxy in front speaks for many clients; whom a PROXY header names is counted when it has come.
@@ -38,19 +38,19 @@ pub fn admit(cx: &Rc<Context>, fresh: Handed) {
 
 /// An open connection; however it ends, it is counted out.
 struct Open {
-    cx: Rc<Context>,
+    through: Through,
     ticket: Option<Ticket>,
-    _through: Through,
     _memory: Place,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
+        let cx = self.through.context();
         if let Some(ticket) = self.ticket.take() {
-            self.cx.clients.leave(ticket);
+            cx.clients.leave(ticket);
         }
-        self.cx.connections.leave();
-        self.cx.stats.connections.sub(1);
-        self.cx.connection_closed();
+        cx.connections.leave();
+        cx.stats.connections.sub(1);
+        cx.connection_closed();
     }
 }

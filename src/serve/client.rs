@@ -41,10 +41,12 @@ pub(super) struct Client {
     pub(super) work: Option<Work>,
     /// It was a long one.
     pub(super) is_untaken: bool,
+    /// While it is idle: what it holds is looked at again, soon.
+    settles: bool,
 }
 
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Client>() <= 256);
+const _: () = assert!(size_of::<Client>() <= 216);
 
 /// A client that a proxy in front speaks for.
 pub(super) struct Proxied {
@@ -99,6 +101,7 @@ impl Client {
             answer: None,
             work: None,
             is_untaken: false,
+            settles: false,
         }
     }
 
@@ -135,10 +138,10 @@ impl Client {
     pub(super) fn idle(&mut self, cx: &Rc<Context>, is_fresh: bool) -> impl Future<Output = bool> {
         let mut place = cx.pools.room().place(is_fresh);
         let idle_until = self.alarm.deadline();
-        let mut settles = self.settle(cx.handle.now(), idle_until, true);
+        self.settle(cx.handle.now(), idle_until, true);
         std::future::poll_fn(move |task| {
-            if settles && self.alarm.poll_elapsed(task).is_ready() {
-                settles = self.settle(cx.handle.now(), idle_until, false);
+            if self.settles && self.alarm.poll_elapsed(task).is_ready() {
+                self.settle(cx.handle.now(), idle_until, false);
             }
             let has_more = self.poll_more(cx, task);
             if let Some(answer) = &mut self.answer
@@ -178,8 +181,8 @@ impl Client {
     }
 
     /// Gives back the memory of a long answer once the client has taken nearly all of it; and, unless it has just become
-    /// idle, that of a long request. True if there is more to look at, soon.
-    fn settle(&mut self, now: Instant, idle_until: Instant, is_first: bool) -> bool {
+    /// idle, that of a long request.
+    fn settle(&mut self, now: Instant, idle_until: Instant, is_first: bool) {
         let stream = self.outlet.stream();
         if self.is_untaken && stream.unacknowledged() <= NEARLY_ALL {
             self.is_untaken = false;
@@ -188,11 +191,10 @@ impl Client {
         if !is_first && is_ahead(stream) {
             stream.hold_received(Hold::Usual);
         }
-        let settles = self.is_untaken || is_ahead(stream);
-        if settles || !is_first {
-            self.alarm.set_at(if settles { idle_until.min(now + LOOK_AGAIN) } else { idle_until });
+        self.settles = self.is_untaken || is_ahead(stream);
+        if self.settles || !is_first {
+            self.alarm.set_at(if self.settles { idle_until.min(now + LOOK_AGAIN) } else { idle_until });
         }
-        settles
     }
 
     /// Waits until the last answer has left, if it has not yet: there is more to say, or the end has come. False when it

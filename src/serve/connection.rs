@@ -8,6 +8,7 @@ use super::opening::begin;
 use crate::model::Protocol;
 use ringferry_runtime::net::Stream;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 
 /// Serves the connection of a client that came through the listener with this key. `open` is dropped at its end.
@@ -27,23 +28,41 @@ pub fn serve<O: 'static>(
     });
     async move {
         let _open = &open;
-        let mut is_fresh = true;
-        // Boxed, all of them: they are large, and an idle connection must not be.
-        let mut after = if begins_otherwise { Box::pin(begin(&cx, &mut client)).await } else { After::Keep };
-        while let After::Keep = after {
-            let has_more = client.wait(&cx, is_fresh).await;
-            let is_answered = client.answer.is_none() || Box::pin(client.answered(&cx)).await;
-            is_fresh = false;
-            after = match has_more && is_answered {
-                true => cx.handle.recycle(exchange(&cx, &mut client)).await,
-                false => After::Close,
-            };
-        }
-        match after {
-            After::Keep | After::Close => client.outlet.farewell(),
-            After::Linger => Box::pin(client.linger(&cx)).await,
-            After::Cut => {}
-            After::Tunnel(tunnel) => Box::pin(tunnel.run(&cx, client)).await,
+        // Boxed, all of them: they are large, and an idle connection must not be. Nor does it hold an `After`.
+        let after = 'served: {
+            if begins_otherwise {
+                let begun = Box::pin(begin(&cx, &mut client)).await;
+                if !matches!(begun, After::Keep) {
+                    break 'served begun;
+                }
+            }
+            let mut is_fresh = true;
+            loop {
+                let has_more = client.wait(&cx, is_fresh).await;
+                is_fresh = false;
+                let is_answered = client.answer.is_none() || Box::pin(client.answered(&cx)).await;
+                if !has_more || !is_answered {
+                    break After::Close;
+                }
+                match cx.handle.recycle(exchange(&cx, &mut client)).await {
+                    After::Keep => {}
+                    after => break after,
+                }
+            }
+        };
+        if let Some(end) = end(&cx, client, after) {
+            end.await;
         }
     }
+}
+
+/// The end of a connection, if it takes a while.
+fn end<'a>(cx: &'a Rc<Context>, mut client: Client, after: After) -> Option<Pin<Box<dyn Future<Output = ()> + 'a>>> {
+    match after {
+        After::Keep | After::Close => client.outlet.farewell(),
+        After::Linger => return Some(Box::pin(async move { client.linger(cx).await })),
+        After::Cut => {}
+        After::Tunnel(tunnel) => return Some(Box::pin(tunnel.run(cx, client))),
+    }
+    None
 }

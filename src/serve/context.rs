@@ -61,6 +61,13 @@ pub struct Through {
     listener: u64,
 }
 
+impl Through {
+    /// The core that it came to.
+    pub fn context(&self) -> &Context {
+        &self.cx
+    }
+}
+
 impl Drop for Through {
     fn drop(&mut self) {
         self.cx.left(self.listener);
