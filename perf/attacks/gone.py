@@ -58,7 +58,7 @@ def vanished(field, tally):
             gone[member] = time.monotonic()
 
     gone = {}
-    with Crowd(field.http, 300, tally, script, reads=False, receive_buffer=4096) as crowd:
+    with Crowd(field.http, 200, tally, script, reads=False, receive_buffer=4096) as crowd:
         crowd.run(field, vanish)
         due = [member for member, since in gone.items() if time.monotonic() - since > PROXY_PATIENCE + 3]
         for member in due:

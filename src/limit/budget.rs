@@ -152,12 +152,12 @@ impl Budget {
 
     /// What may be taken in all by what only makes something faster.
     pub fn spare_max(&self) -> u64 {
-        self.fixed + self.rest() / 8 * 5
+        self.fixed + self.rest() / 2
     }
 
     /// What may be taken in all by what makes a few of them faster still.
     pub fn ample_max(&self) -> u64 {
-        self.fixed + self.rest() / 2
+        self.fixed + self.rest() / 4
     }
 
     /// What may be taken in all when somebody comes: half of what work leaves, so that whoever has something to do can

@@ -103,7 +103,7 @@ impl Memory {
 
     /// Whether somebody may soon want what is kept for later: none of what is spare is left, or somebody waits.
     pub fn is_scarce(&self) -> bool {
-        self.used() > self.budget.ample_max() || self.is_wanted()
+        self.used() > self.budget.spare_max() || self.is_wanted()
     }
 
     /// Whether anybody waits for memory to begin something.
