@@ -177,9 +177,10 @@ impl<'m> Way<'_, 'm> {
                         flow = Flow::Large;
                     }
                 }
-                let is_little = self.width.as_ref().is_some_and(Width::is_little);
-                self.intake.set_mode(if is_little { Mode::Once(Group::Head) } else { flow.mode() });
                 self.stake.rest([&self.from, self.to.stream()]);
+                // Without memory for what comes it may have to wait for that, and holds little meanwhile.
+                let is_little = self.width.as_ref().is_some_and(Width::is_little) || !self.stake.is_held();
+                self.intake.set_mode(if is_little { Mode::Once(Group::Head) } else { flow.mode() });
                 match self.receive().await? {
                     Ok(Some(received)) => {
                         flow = Flow::after(received.len());
