@@ -23,6 +23,8 @@ pub const HANDSHAKE: u64 = 96 * KIB;
 /// ahead, and as much that has come from its server and was not taken (what the kernel takes from a peer that has never
 /// been read fast, `tcp_rmem`), 64 KiB that are on their way out, and 32 KiB for heads, chunks and records of TLS.
 pub const ACTIVE: u64 = (128 + 128 + 64 + 32) * KIB;
+/// What the kernel may hold of what was sent without anybody counting it.
+pub const UNCOUNTED: usize = 32 * 1024;
 /// What a body takes besides, to be moved as fast as usual: both sockets hold up to 416 KiB then, and what does not fit
 /// is held twice on its way through TLS. Who does not get it moves in small steps.
 pub const BODY: u64 = (2 * 416 - 128 - 64 + 2 * 66) * KIB;

@@ -7,7 +7,7 @@ mod gate;
 mod rate;
 mod requests;
 
-pub use budget::{ACTIVE, BODY, Budget, Buffers, FAR, FLOW, HANDSHAKE, IDLE, IDLE_TLS, TooLittle};
+pub use budget::{ACTIVE, BODY, Budget, Buffers, FAR, FLOW, HANDSHAKE, IDLE, IDLE_TLS, TooLittle, UNCOUNTED};
 pub use clients::{Clients, Full, Ticket};
 pub use gate::{Gate, Inside};
 pub use rate::{Rates, TooFast};

@@ -6,7 +6,7 @@
 //! scarce, for then those who wait for it would wait for that while.
 
 use super::error::RelayError;
-use crate::limit::{ACTIVE, IDLE};
+use crate::limit::{ACTIVE, IDLE, UNCOUNTED};
 use crate::proto::error::Cause;
 use crate::shared::{Memory, Part, Place};
 use crate::wire::Inbox;
@@ -27,9 +27,6 @@ pub struct Stake<'a> {
     moving: Cell<u8>,
     is_crowd: &'a dyn Fn() -> bool,
 }
-
-/// What the kernel may hold for a tunnel without anybody counting it.
-pub(super) const NEARLY_NOTHING: usize = 32 * 1024;
 
 impl<'a> Stake<'a> {
     /// The stake of a tunnel that begins with `part`. `is_crowd` tells whether its client has many connections.
@@ -56,7 +53,7 @@ impl<'a> Stake<'a> {
 
     /// Gives back what a tunnel has that is at rest in both directions, if its ends have taken nearly all.
     pub(super) fn give_back(&self, ends: [&Stream; 2]) {
-        let is_taken = || ends.iter().all(|end| end.unacknowledged() <= NEARLY_NOTHING);
+        let is_taken = || ends.iter().all(|end| end.unacknowledged() <= UNCOUNTED);
         if self.moving.get() > 0 || !self.is_held() || !is_taken() {
             return;
         }

@@ -4,8 +4,9 @@ use super::copy::{quiet, send};
 use super::error::RelayError;
 use super::framer::LONG_BYTES;
 use super::splice::{Moved, Pace, step};
-use super::stake::{NEARLY_NOTHING, Stake};
+use super::stake::Stake;
 use super::width::Width;
+use crate::limit::UNCOUNTED;
 use crate::proto::error::Cause;
 use crate::wire::{Inbox, Intake, Outlet, Received};
 use ringferry_runtime::net::{Hold, Mode, Pipe, Stream};
@@ -211,7 +212,7 @@ impl<'m> Way<'_, 'm> {
 
     /// Gives back what it has for much that is on its way, if nothing is.
     fn narrow(&mut self) {
-        if self.to.stream().unacknowledged() <= NEARLY_NOTHING
+        if self.to.stream().unacknowledged() <= UNCOUNTED
             && let Some(width) = self.width.take()
         {
             width.end(self.to.stream());

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::work::Work;
-use crate::limit::Ticket;
+use crate::limit::{Ticket, UNCOUNTED};
 use crate::model::SiteId;
 use crate::proto::error::{Cause, Error, Stage};
 use crate::proto::headers::AddressText;
@@ -184,7 +184,7 @@ impl Client {
     /// idle, that of a long request.
     fn settle(&mut self, now: Instant, idle_until: Instant, is_first: bool) {
         let stream = self.outlet.stream();
-        if self.is_untaken && stream.unacknowledged() <= NEARLY_ALL {
+        if self.is_untaken && stream.unacknowledged() <= UNCOUNTED {
             self.is_untaken = false;
             self.work = None;
         }
@@ -262,8 +262,6 @@ impl Client {
     }
 }
 
-/// What the kernel may hold for a client without anybody counting it.
-const NEARLY_ALL: usize = 32 * 1024;
 /// How long a client has to take what it was sent last, before somebody looks whether it has; and to send more.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 

@@ -48,11 +48,13 @@ impl Descriptor {
         }
     }
 
+    /// Has it hold so much of what is received, and keeps `counted` until it is told otherwise.
     pub(super) fn hold_counted(&self, hold: Hold, counted: Box<dyn Any>) {
         self.hold(Way::Received, hold);
         self.ahead.set(Some(Box::new(counted)));
     }
 
+    /// What the kernel was told last.
     pub(super) fn held(&self, way: Way) -> Option<Hold> {
         self.holds.get()[way as usize]
     }

@@ -161,8 +161,8 @@ impl Stream {
         self.descriptor.handle().kernel().unreceived(self.descriptor.raw())
     }
 
-    /// Whether the other end is on this machine or next to it: an answer takes a millisecond at the most. Not what a
-    /// peer says, but what it costs nothing to be wrong about.
+    /// Whether the other end is on this machine or next to it: an answer takes a millisecond at the most. A
+    /// peer may make it seem otherwise.
     pub fn is_near(&self) -> bool {
         self.descriptor.handle().kernel().is_near(self.descriptor.raw())
     }
@@ -192,6 +192,27 @@ mod tests {
     use super::*;
     use crate::net::Listener;
     use crate::{Core, Group, KernelChoice, Settings, bind_tcp, join};
+
+    #[test]
+    fn what_is_counted_for_a_connection_goes_when_it_holds_less_or_is_closed() {
+        let core = Core::new(&Settings::default()).unwrap();
+        let handle = core.handle();
+        core.run(async move {
+            let (address, _sockets) = bind_tcp("127.0.0.1:0".parse().unwrap(), false, 1).unwrap();
+            let stream = Stream::connect(&handle, address).await.unwrap();
+            let counted = Rc::new(());
+            stream.hold_counted(Hold::Much, Box::new(counted.clone()));
+            assert!(stream.holds_received(Hold::More) && Rc::strong_count(&counted) == 2);
+            stream.hold_sent(Hold::Usual);
+            assert_eq!(Rc::strong_count(&counted), 2, "the other direction is another matter");
+            stream.hold_received(Hold::Usual);
+            assert!(!stream.holds_received(Hold::More) && Rc::strong_count(&counted) == 1);
+            stream.hold_counted(Hold::More, Box::new(counted.clone()));
+            drop(stream);
+            assert_eq!(Rc::strong_count(&counted), 1);
+        })
+        .expect("no panic");
+    }
 
     /// The kernel refuses sends there that wait for all, so they go piece by piece.
     #[test]

@@ -51,7 +51,7 @@ impl Hold {
     pub fn for_bytes(bytes: u64) -> Option<Hold> {
         let is_allowed = || figure("core/rmem_max", &RECEIVED_MAX) >= MORE;
         match bytes {
-            ..=USUAL_BYTES => None,
+            ..=SHORT_BYTES => None,
             ..=MORE_BYTES if is_allowed() => Some(Hold::More),
             _ => Some(Hold::Much),
         }
@@ -64,7 +64,7 @@ impl Hold {
 }
 
 /// Bytes of a body for which nobody holds more than the usual.
-const USUAL_BYTES: u64 = 256 * 1024;
+const SHORT_BYTES: u64 = 256 * 1024;
 const MORE_BYTES: u64 = MORE as u64;
 
 /// Says how much. On what is no TCP socket it does the same, or nothing.
