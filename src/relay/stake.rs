@@ -40,7 +40,7 @@ impl<'a> Stake<'a> {
 
     /// Whether it has memory for what may come.
     pub(super) fn is_held(&self) -> bool {
-        self.part.borrow().is_some()
+        self.part.borrow().as_ref().is_some_and(|part| part.bytes() > IDLE)
     }
 
     /// A direction has nothing to do but to wait. What the tunnel has is given back if memory is scarce.
@@ -57,12 +57,15 @@ impl<'a> Stake<'a> {
         if self.moving.get() > 0 || !self.is_held() || !is_taken() {
             return;
         }
-        let mut place = self.place.borrow_mut();
-        if place.is_none() {
-            *place = Memory::try_place(self.memory, IDLE);
-        }
-        if place.is_some() {
-            self.part.replace(None);
+        let (mut place, mut part) = (self.place.borrow_mut(), self.part.borrow_mut());
+        let Some(work) = part.take().filter(|_| place.is_none()) else { return };
+        match Memory::settle(self.memory, work, IDLE) {
+            Ok(settled) => *place = Some(settled),
+            // The idle have all that they may. It counts among those at work, then, by what it needs.
+            Err(mut work) => {
+                work.shrink(IDLE);
+                *part = Some(work);
+            }
         }
     }
 
@@ -94,7 +97,9 @@ impl<'a> Stake<'a> {
             }
         };
         // If the other direction was faster, this one is given back.
-        self.part.borrow_mut().get_or_insert(part);
+        if !self.is_held() {
+            self.part.replace(Some(part));
+        }
         Ok(())
     }
 }

@@ -161,6 +161,22 @@ impl Memory {
         Ok(place)
     }
 
+    /// What a connection at work was given becomes a place of `bytes` for it, and the rest is given back. It waits for
+    /// nobody: whoever does waits for just that. Without room among the idle it gets its part back.
+    pub fn settle<M: Deref<Target = Memory>>(
+        memory: &Arc<Memory>,
+        mut part: Part<M>,
+        bytes: u64,
+    ) -> Result<Place, Part<M>> {
+        debug_assert!(part.bytes >= bytes && std::ptr::eq(&**memory, &*part.memory));
+        if !add(&memory.idle, bytes, memory.budget.idle_max()) {
+            return Err(part);
+        }
+        part.shrink(bytes);
+        part.bytes = 0;
+        Ok(Place { memory: memory.clone(), bytes })
+    }
+
     /// Takes, unless somebody waits who is to have it first.
     fn take_in_turn(&self, bytes: u64, purpose: Purpose) -> bool {
         let is_before = if purpose == Purpose::Work { self.workers.has_sleepers() } else { self.is_wanted() };

@@ -153,6 +153,28 @@ fn a_newcomer_waits_until_there_is_room() {
     assert!(newcomer.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
 }
 
+#[test]
+fn who_has_worked_makes_room_though_others_wait_to_come_in() {
+    let memory = Arc::new(small());
+    let mut work = fill(&memory, ACTIVE, Purpose::Work);
+    let came = places(&memory);
+    assert!(memory.idle.load(SeqCst) < memory.budget().idle_max(), "it is work that has all");
+    let mut newcomer = pin!(Memory::place(&memory, IDLE));
+    let bell = Arc::new(Bell::default());
+    let waker = Waker::from(bell.clone());
+    assert!(newcomer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let used = memory.used();
+    let settled = Memory::settle(&memory, work.pop().unwrap(), IDLE).unwrap();
+    assert_eq!((memory.used(), bell.0.load(SeqCst)), (used - ACTIVE + IDLE, 1));
+    assert!(newcomer.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+    // What is idle has its bound all the same.
+    drop((settled, work));
+    let (work, idle) = (Memory::try_take(&*memory, ACTIVE, Purpose::Work).unwrap(), places(&memory));
+    let work = Memory::settle(&memory, work, IDLE).unwrap_err();
+    assert_eq!(work.bytes(), ACTIVE);
+    drop((came, idle, work));
+}
+
 /// Whatever is taken, waited for, given up and given back, in whatever order.
 #[test]
 fn it_is_never_above_its_ceiling_and_everything_comes_back() {
@@ -162,7 +184,12 @@ fn it_is_never_above_its_ceiling_and_everything_comes_back() {
         let mut places = Vec::new();
         let (mut held, mut waiting): (Vec<Part<&Memory>>, Vec<Request<'_>>) = (Vec::new(), Vec::new());
         for _ in 0..500 {
-            match random.below(8) {
+            match random.below(9) {
+                8 if !held.is_empty() => {
+                    let part = held.swap_remove(random.below(held.len() as u64) as usize);
+                    let bytes = part.bytes().min(IDLE);
+                    places.extend(Memory::settle(&memory, part, bytes));
+                }
                 0 | 1 => places.extend(Memory::try_place(&memory, IDLE * random.below(20))),
                 2 if !places.is_empty() => drop(places.swap_remove(random.below(places.len() as u64) as usize)),
                 _ => {}
