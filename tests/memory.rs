@@ -168,6 +168,32 @@ fn what_a_client_has_not_taken_counts_until_it_has() {
     assert_eq!(client.get("a", "/").body.len(), 300_000);
 }
 
+/// Whoever asks again at once has taken what came before, though nobody has had time to see that.
+#[test]
+fn long_answers_one_after_another_take_no_more_than_one() {
+    let gate = Arc::new(Gate::default());
+    let origin = {
+        let (gate, answer) = (gate.clone(), ok(vec![b'x'; 400_000]));
+        Origin::answering(move |request| {
+            if request.target() == "/last" {
+                gate.pass();
+            }
+            answer.clone()
+        })
+    };
+    let proxy = Proxy::start(&default_site(&origin));
+    let before = memory(&proxy, "used_bytes");
+    let mut client = proxy.connect();
+    for _ in 0..20 {
+        assert_eq!(client.get("a", "/").body.len(), 400_000);
+    }
+    ask(&mut client, "/last");
+    // The server may send ahead by now: that alone is more than a MiB.
+    wait_until("nothing is left of the first ones", || memory(&proxy, "used_bytes") < before + 3 * MIB);
+    gate.open();
+    assert_eq!(client.response().body.len(), 400_000);
+}
+
 #[test]
 fn bodies_are_whole_whether_there_is_room_for_them_or_not() {
     let body: Vec<u8> = (0..3 * MIB as u32).map(|n| (n / 7) as u8).collect();

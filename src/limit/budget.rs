@@ -25,9 +25,13 @@ pub const HANDSHAKE: u64 = 96 * KIB;
 pub const ACTIVE: u64 = (128 + 128 + 64 + 32) * KIB;
 /// What the kernel may hold of what was sent without anybody counting it.
 pub const UNCOUNTED: usize = 32 * 1024;
-/// What a body takes besides, to be moved as fast as usual: both sockets hold up to 416 KiB then, and what does not fit
-/// is held twice on its way through TLS. Who does not get it moves in small steps.
-pub const BODY: u64 = (2 * 416 - 128 - 64 + 2 * 66) * KIB;
+/// What a body takes besides, to be moved as fast as usual: the socket of its sink holds up to 416 KiB then, and what
+/// does not fit is held twice on its way through TLS. Who does not get it moves in small steps.
+pub const BODY_SENT: u64 = (416 - 64) * KIB + 2 * SEALED;
+/// The same for where it comes from, unless that may send ahead, which is counted apart: up to 416 KiB.
+pub const BODY_RECEIVED: u64 = (416 - 128) * KIB;
+/// What a large buffer becomes on its way through TLS.
+pub const SEALED: u64 = 66 * KIB;
 /// What a body takes besides that goes to a peer far away and is fast: 4 MiB that are on their way.
 pub const FAR: u64 = 4 * MIB;
 

@@ -7,7 +7,10 @@ mod gate;
 mod rate;
 mod requests;
 
-pub use budget::{ACTIVE, BODY, Budget, Buffers, FAR, FLOW, HANDSHAKE, IDLE, IDLE_TLS, TooLittle, UNCOUNTED};
+pub use budget::{
+    ACTIVE, BODY_RECEIVED, BODY_SENT, Budget, Buffers, FAR, FLOW, HANDSHAKE, IDLE, IDLE_TLS, SEALED, TooLittle,
+    UNCOUNTED,
+};
 pub use clients::{Clients, Full, Ticket};
 pub use gate::{Gate, Inside};
 pub use rate::{Rates, TooFast};

@@ -88,7 +88,8 @@ async fn rest<'m>(
     let idle = *idle;
     while !framer.is_done() {
         if width.is_none() && framer.is_long() {
-            *width = Some(Width::new(memory, stream, sink.stream(), framer.left()));
+            let width = width.insert(Width::new(memory, stream, sink, framer.left()));
+            width.let_ahead(stream);
         }
         // What is in the inbox by now is half a line, and has been looked at: more has to come first.
         let mut came = false;
@@ -107,8 +108,10 @@ async fn rest<'m>(
                 }
             }
         }
-        let is_little = width.as_ref().is_some_and(Width::is_little);
-        let group = if framer.wants_large(SMALL) && !is_little { Group::Body } else { Group::Head };
+        let group = match framer.wants_large(SMALL) {
+            true => width.as_ref().map_or(Group::Body, Width::group),
+            false => Group::Head,
+        };
         let before = framer.bytes();
         let chunks = if came || receive(inbox, intake, group, alarm, idle, handle).await? {
             has_moved.set(true);

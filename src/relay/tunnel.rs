@@ -180,7 +180,8 @@ impl<'m> Way<'_, 'm> {
                 }
                 self.stake.rest([&self.from, self.to.stream()]);
                 // Without memory for what comes it may have to wait for that, and holds little meanwhile.
-                let is_little = self.width.as_ref().is_some_and(Width::is_little) || !self.stake.is_held();
+                let is_small = self.width.as_ref().is_some_and(|width| width.group() == Group::Head);
+                let is_little = is_small || !self.stake.is_held();
                 self.intake.set_mode(if is_little { Mode::Once(Group::Head) } else { flow.mode() });
                 match self.receive().await? {
                     Ok(Some(received)) => {
@@ -195,8 +196,8 @@ impl<'m> Way<'_, 'm> {
         }
     }
 
-    fn new_width(&self, left: Option<u64>) -> Width<'m> {
-        Width::new(self.stake.memory(), &self.from, self.to.stream(), left)
+    fn new_width(&self) -> Width<'m> {
+        Width::new(self.stake.memory(), &self.from, &self.to, None)
     }
 
     /// More has gone than there is memory for in any case: from here on the kernel is told what it may hold. Messages need
@@ -206,7 +207,7 @@ impl<'m> Way<'_, 'm> {
             self.to.stream().hold_sent(Hold::Little);
             self.from.hold_received(Hold::Little);
         } else {
-            self.width = Some(self.new_width(Some(0)));
+            self.width = Some(self.new_width());
         }
     }
 
@@ -259,13 +260,10 @@ impl<'m> Way<'_, 'm> {
 
     /// Moves bytes through `pipe` until too few come, or none any more, which the next receive tells.
     async fn splice(&mut self, mut pipe: Pipe, sink: &Stream) -> Result<(), RelayError> {
-        let mut width = Some(match self.width.take() {
-            Some(width) => {
-                width.let_ahead(&self.from, u64::MAX);
-                width
-            }
-            None => self.new_width(None),
-        });
+        let mut width = self.width.take().or_else(|| Some(self.new_width()));
+        if let Some(width) = &mut width {
+            width.let_ahead(&self.from);
+        }
         let ended = self.splice_with(&mut pipe, sink, &mut width).await;
         self.width = width;
         ended

@@ -8,8 +8,10 @@
 //! A source that may send ahead may go on to do so: what it was promised room for cannot be taken back. So the memory for
 //! it is counted as long as its connection stands, or until a client has been idle for a while.
 
-use crate::limit::{BODY, FAR};
+use crate::limit::{BODY_RECEIVED, BODY_SENT, FAR, SEALED};
 use crate::shared::{Memory, Part, Purpose};
+use crate::wire::Outlet;
+use ringferry_runtime::Group;
 use ringferry_runtime::net::{Hold, Stream};
 use ringferry_runtime::time::Instant;
 use std::sync::Arc;
@@ -18,8 +20,12 @@ use std::time::Duration;
 /// The memory that one body takes besides that of its exchange, and the sockets that are told so.
 pub struct Width<'m> {
     memory: &'m Arc<Memory>,
+    /// It is moved in small steps, unless encryption takes what it has come in at once.
+    is_little: bool,
     body: Option<Part<&'m Memory>>,
     far: Option<Part<&'m Memory>>,
+    /// Bytes that are still to come, if that is known.
+    left: Option<u64>,
     /// Whether the sink is near, once somebody has looked.
     is_near: Option<bool>,
     /// Bytes since the instant.
@@ -35,43 +41,60 @@ const USUAL_BYTES: usize = 208 * 1024;
 
 impl<'m> Width<'m> {
     /// The usual width for a body on its way from `source` to `sink`, or little where there is not enough memory for
-    /// that; and its source may send ahead, if there is memory for it and enough `left` to come.
-    pub(super) fn new(memory: &'m Arc<Memory>, source: &Stream, sink: &Stream, left: Option<u64>) -> Width<'m> {
-        let body = Memory::try_take(&**memory, BODY, Purpose::Spare);
-        let hold = if body.is_some() { Hold::Usual } else { Hold::Little };
-        let width = Width { memory, body, far: None, is_near: None, recent: (0, sink.handle().now()) };
+    /// that. `left` is what is to come of it, if that is known.
+    pub(super) fn new(memory: &'m Arc<Memory>, source: &Stream, sink: &Outlet, left: Option<u64>) -> Width<'m> {
+        let usual = if is_ahead(source) { BODY_SENT } else { BODY_SENT + BODY_RECEIVED };
+        let mut body = Memory::try_take(&**memory, usual, Purpose::Spare);
+        let is_little = body.is_none();
+        if is_little && sink.as_plain().is_none() {
+            body = Memory::try_take(&**memory, SEALED, Purpose::Crowd);
+        }
+        let (hold, sink) = (if is_little { Hold::Little } else { Hold::Usual }, sink.stream());
         sink.hold_sent(hold);
-        width.let_ahead(source, left.unwrap_or(u64::MAX));
         if !is_ahead(source) {
             source.hold_received(hold);
         }
-        width
+        Width { memory, is_little, body, far: None, left, is_near: None, recent: (0, sink.handle().now()) }
     }
 
-    /// Its source may send so many bytes ahead, if there is memory for it.
-    pub(super) fn let_ahead(&self, source: &Stream, bytes: u64) {
-        if !self.is_little()
-            && let Some(hold) = Hold::for_bytes(bytes).filter(|hold| !source.holds_received(*hold))
+    /// Its source may send ahead what is to come, if that is much and there is memory for it.
+    pub(super) fn let_ahead(&mut self, source: &Stream) {
+        if let Some(body) = self.body.as_mut().filter(|_| !self.is_little)
+            && let Some(hold) = Hold::for_bytes(self.left.unwrap_or(u64::MAX))
+            && !source.holds_received(hold)
             && let Some(ahead) = Memory::try_take(self.memory.clone(), hold.received_bytes() as u64, Purpose::Ample)
         {
             source.hold_counted(hold, Box::new(ahead));
+            body.shrink(BODY_SENT);
         }
     }
 
-    /// It is moved in small steps.
-    pub(super) fn is_little(&self) -> bool {
-        self.body.is_none()
+    /// From here on it may send no more ahead than usual. What it has sent must have been received, all but the usual.
+    fn let_usual(&mut self, source: &Stream) {
+        source.hold_received(Hold::Little);
+        if let Some(body) = &mut self.body
+            && let Some(received) = Memory::try_take(&**self.memory, BODY_RECEIVED, Purpose::Spare)
+        {
+            body.absorb(received);
+            source.hold_received(Hold::Usual);
+        }
+    }
+
+    /// The buffers that it may come in. A large one is not for a sink that is slow and holds little.
+    pub(super) fn group(&self) -> Group {
+        if self.body.is_some() { Group::Body } else { Group::Head }
     }
 
     /// So many bytes have been taken by the sink. If that is much in a short time there may be more on their way.
     pub(super) fn moved(&mut self, count: usize, source: &Stream, sink: &Stream) {
         self.recent.0 += count;
+        self.left = self.left.map(|left| left.saturating_sub(count as u64));
         if self.recent.0 < FAST_BYTES {
             return;
         }
         let now = sink.handle().now();
-        if now.since(self.recent.1) < FAST_TIME && !self.is_little() {
-            self.let_ahead(source, u64::MAX);
+        if now.since(self.recent.1) < FAST_TIME && !self.is_little {
+            self.let_ahead(source);
             self.widen(sink);
         }
         self.recent = (0, now);
@@ -98,7 +121,7 @@ impl<'m> Width<'m> {
         self.end(sink);
         self.far.take_if(|_| sink.unacknowledged() <= USUAL_BYTES);
         if is_ahead(source) && source.unreceived() <= USUAL_BYTES {
-            source.hold_received(Hold::Usual);
+            self.let_usual(source);
         }
     }
 
@@ -109,9 +132,14 @@ impl<'m> Width<'m> {
         }
     }
 
-    /// What it has taken, for whoever holds it as long as the sink has not taken all.
-    pub fn into_parts(self) -> impl Iterator<Item = Part<&'m Memory>> {
-        self.body.into_iter().chain(self.far)
+    /// What it has for bytes that were sent, for whoever holds it as long as the sink has not taken all.
+    pub fn into_sent(self) -> Option<Part<&'m Memory>> {
+        let mut held = self.body.filter(|_| !self.is_little)?;
+        held.shrink(BODY_SENT);
+        if let Some(far) = self.far {
+            held.absorb(far);
+        }
+        Some(held)
     }
 }
 

@@ -180,14 +180,19 @@ impl Client {
         Poll::Pending
     }
 
-    /// Gives back the memory of a long answer once the client has taken nearly all of it; and, unless it has just become
-    /// idle, that of a long request.
-    fn settle(&mut self, now: Instant, idle_until: Instant, is_first: bool) {
-        let stream = self.outlet.stream();
-        if self.is_untaken && stream.unacknowledged() <= UNCOUNTED {
+    /// Gives back the memory of a long answer if the client has taken nearly all of it.
+    pub(super) fn let_go_of_taken(&mut self) {
+        if self.is_untaken && self.outlet.stream().unacknowledged() <= UNCOUNTED {
             self.is_untaken = false;
             self.work = None;
         }
+    }
+
+    /// Gives back the memory of a long answer once the client has taken nearly all of it; and, unless it has just become
+    /// idle, that of a long request.
+    fn settle(&mut self, now: Instant, idle_until: Instant, is_first: bool) {
+        self.let_go_of_taken();
+        let stream = self.outlet.stream();
         if !is_first && is_ahead(stream) {
             stream.hold_received(Hold::Usual);
         }

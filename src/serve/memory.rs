@@ -41,6 +41,7 @@ pub(super) async fn take(
     deadline: Instant,
     watched: bool,
 ) -> Result<(), Error> {
+    client.let_go_of_taken();
     if client.work.as_ref().is_some_and(|work| work.bytes() >= bytes) {
         return Ok(());
     }

@@ -8,6 +8,7 @@ use super::record::Meter;
 use super::respond::{Final, Response, respond};
 use super::tunnel::Joined;
 use super::work::Work;
+use crate::limit::ACTIVE;
 use crate::proto::error::{Cause, Error, Side, Stage};
 use crate::proto::h1::INTERIMS_MAX;
 use crate::relay::{Framer, RelayError, Source, Width, copy, give_back, send};
@@ -287,11 +288,14 @@ async fn download(
     let mut width = None;
     let memory = (&cx.memory, &mut width);
     let relayed = copy(source, &mut response.framer, sink, &mut head, memory, &cx.handle).await;
-    if let Some(work) = work {
-        for part in width.into_iter().flat_map(Width::into_parts) {
-            work.absorb(part);
-            *is_untaken = true;
-        }
+    if let Some(work) = work
+        && let Some(held) = width.and_then(Width::into_sent)
+    {
+        // There is one socket, which may hold some of the answer before this one, too.
+        let bytes = work.bytes().max(ACTIVE + held.bytes());
+        work.absorb(held);
+        work.shrink(bytes);
+        *is_untaken = true;
     }
     if response.ends_by_close && (relayed.is_ok() || head.is_some()) {
         sink.stream().reset_on_close(false);

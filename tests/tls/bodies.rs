@@ -4,6 +4,7 @@ use crate::support::{
     Framing, Gate, Origin, PatternCheck, Proxy, TempDir, TlsClient, VERSIONS, framing_field, ok, send_body, tls_site,
 };
 use std::sync::Arc;
+use std::thread;
 
 const LENGTH: u64 = 8 << 20;
 
@@ -34,6 +35,32 @@ fn downloads_are_whole() {
             check.expect_whole();
         }
     }
+}
+
+#[test]
+fn many_downloads_at_once_are_whole_where_memory_is_short() {
+    let origin = Origin::scripted(|exchange| {
+        while exchange.request()?.is_some() {
+            let framing = Framing::Length(LENGTH / 4);
+            exchange.send(format!("HTTP/1.1 200 OK\r\n{}\r\n", framing_field(framing, LENGTH / 4)))?;
+            send_body(&mut exchange.wire, framing, LENGTH / 4)?;
+        }
+        Ok(())
+    });
+    let pairs = TempDir::new();
+    let config = tls_site("a.test", &origin, &pairs);
+    let proxy = Proxy::start(&format!("resources.memory = '14MiB'\n{config}"));
+    thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(|| {
+                let mut client = TlsClient::new().connect(proxy.tls(), "a.test");
+                let head = client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").head();
+                let mut check = PatternCheck::new(LENGTH / 4);
+                client.copy_body(head.response_framing("GET"), &mut check).unwrap();
+                check.expect_whole();
+            });
+        }
+    });
 }
 
 #[test]

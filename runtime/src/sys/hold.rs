@@ -17,7 +17,7 @@ pub enum Hold {
     /// 416 KiB. More than a pipe takes, so what moves in steps of that size is not held up; and little enough to be still
     /// in the processor's cache when it is moved on. 16 Mbit/s over a way of 150 ms go.
     Usual,
-    /// 2 MiB of what is received. Only where an administrator allows it to be asked for: see [`Hold::for_bytes`].
+    /// 1280 KiB of what is received. Only where an administrator allows it to be asked for: see [`Hold::for_bytes`].
     More,
     /// 4 MiB of what is sent, 8 MiB of what is received. Where an administrator allows less to be asked for, the kernel
     /// decides again, if its own limit (`tcp_rmem`) is not higher.
@@ -37,7 +37,7 @@ const LITTLE_SENT: libc::c_int = 32 * 1024;
 const LITTLE_RECEIVED: libc::c_int = 64 * 1024;
 /// What Linux has let everybody ask for since ever (`wmem_max`, `rmem_max`).
 const USUAL: libc::c_int = 212_992;
-const MORE: libc::c_int = 1024 * 1024;
+const MORE: libc::c_int = 640 * 1024;
 const MUCH_SENT: libc::c_int = 2 * 1024 * 1024;
 const MUCH_RECEIVED: libc::c_int = 4 * 1024 * 1024;
 
@@ -46,8 +46,8 @@ const SENT_LOCKED: libc::c_int = 1;
 const RECEIVED_LOCKED: libc::c_int = 2;
 
 impl Hold {
-    /// The least that is enough for so many bytes to come before any are received, if it is more than the usual: with
-    /// what the kernel needs for them that is twice as much.
+    /// What is enough for so many bytes to come before many of them are received, if it is more than the usual: with what
+    /// the kernel needs for them, which is little where segments are large.
     pub fn for_bytes(bytes: u64) -> Option<Hold> {
         let is_allowed = || figure("core/rmem_max", &RECEIVED_MAX) >= MORE;
         match bytes {
@@ -65,7 +65,7 @@ impl Hold {
 
 /// Bytes of a body for which nobody holds more than the usual.
 const SHORT_BYTES: u64 = 256 * 1024;
-const MORE_BYTES: u64 = MORE as u64;
+const MORE_BYTES: u64 = 1024 * 1024;
 
 /// Says how much. On what is no TCP socket it does the same, or nothing.
 pub(crate) fn hold(fd: RawFd, way: Way, hold: Hold) {

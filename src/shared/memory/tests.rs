@@ -1,5 +1,5 @@
 use super::*;
-use crate::limit::BODY;
+use crate::limit::BODY_SENT;
 use crate::model::Rng;
 use crate::shared::waking::{Bell, Unpark};
 use std::future::Future;
@@ -48,7 +48,7 @@ fn what_is_taken_is_given_back() {
 #[test]
 fn those_who_are_idle_and_those_who_are_faster_leave_room_for_work() {
     let memory = Arc::new(small());
-    let faster = fill(&memory, BODY, Purpose::Spare);
+    let faster = fill(&memory, BODY_SENT, Purpose::Spare);
     assert!(memory.used() <= memory.budget().spare_max() && !faster.is_empty());
     drop(faster);
     let idle = places(&memory);
@@ -195,7 +195,7 @@ fn it_is_never_above_its_ceiling_and_everything_comes_back() {
                 _ => {}
             }
             let (purpose, bytes) = match random.below(3) {
-                0 => (Purpose::Spare, BODY),
+                0 => (Purpose::Spare, BODY_SENT),
                 1 => (Purpose::Work, ACTIVE + random.below(ACTIVE)),
                 _ => (Purpose::Work, ACTIVE),
             };
