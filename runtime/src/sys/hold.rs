@@ -59,7 +59,12 @@ impl Hold {
 
     /// The most that the kernel holds of what is received, overhead included.
     pub fn received_bytes(self) -> usize {
-        2 * asked(Way::Received, self) as usize
+        let most = 2 * asked(Way::Received, self);
+        let allowed = figure("core/rmem_max", &RECEIVED_MAX).saturating_mul(2);
+        let tuned = kernel_max(Way::Received);
+        let real = if is_left_to_kernel(tuned, most) { allowed.max(tuned) } else { allowed };
+        // What cannot be read is not trusted to be small.
+        if allowed > 0 { most.min(real) as usize } else { most as usize }
     }
 }
 
@@ -72,10 +77,15 @@ pub(crate) fn hold(fd: RawFd, way: Way, hold: Hold) {
     let name = if way == Way::Sent { libc::SO_SNDBUF } else { libc::SO_RCVBUF };
     let asked = asked(way, hold);
     set(fd, name, asked);
-    if hold == Hold::Much && get(fd, name) < 2 * asked && (1..=2 * asked).contains(&kernel_max(way)) {
+    if hold == Hold::Much && get(fd, name) < 2 * asked && is_left_to_kernel(kernel_max(way), 2 * asked) {
         let locked = if way == Way::Sent { SENT_LOCKED } else { RECEIVED_LOCKED };
         set(fd, libc::SO_BUF_LOCK, get(fd, libc::SO_BUF_LOCK) & !locked);
     }
+}
+
+/// Whether the kernel, which goes up to `tuned`, stays within `most`: then it may decide where it refuses to be asked.
+fn is_left_to_kernel(tuned: libc::c_int, most: libc::c_int) -> bool {
+    (1..=most).contains(&tuned)
 }
 
 fn asked(way: Way, hold: Hold) -> libc::c_int {
@@ -158,6 +168,7 @@ mod tests {
             let is_free = get(fd, libc::SO_BUF_LOCK) != lock;
             let most = 2 * if way == Way::Sent { MUCH_SENT } else { MUCH_RECEIVED };
             assert!(much <= most && much >= usual, "{much}");
+            assert!(way == Way::Sent || Hold::Much.received_bytes() as libc::c_int >= much);
             assert!(!is_free || kernel_max(way) <= most, "the kernel decides where it stays below");
         }
     }
