@@ -27,6 +27,7 @@ mod reload;
 mod room;
 mod routing;
 mod streams;
+mod supervised;
 mod support;
 mod tls;
 mod upstream;

@@ -10,6 +10,7 @@ mod protocol;
 mod resolve;
 mod signals;
 mod status;
+mod supervisor;
 mod writer;
 
 pub use admin::AdminSocket;
@@ -28,6 +29,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use supervisor::Supervisor;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
@@ -147,6 +149,8 @@ impl<S: 'static> Control<S> {
         let admin = self.admin.map(|socket| spawn_local(socket.serve(sender)));
         let mut resolver = Resolver::new(self.log.clone());
         resolver.watch(&self.in_force.servers);
+        let supervisor = Supervisor::of_environment(self.cores.len());
+        supervisor.ready(&serving(1, &self.in_force.source));
 
         let running = Running {
             kernel: self.kernel,
@@ -164,6 +168,7 @@ impl<S: 'static> Control<S> {
             started: Instant::now(),
             published_unix_s: unix_s(),
             draining: None,
+            supervisor,
         };
         let exit = running.until_the_end(signals, self.events, requests).await;
         end(admin, writer).await;
@@ -189,6 +194,7 @@ struct Running<S> {
     started: Instant,
     published_unix_s: u64,
     draining: Option<Draining>,
+    supervisor: Supervisor,
 }
 
 /// The time between the first signal and the end.
@@ -221,6 +227,7 @@ impl<S: 'static> Running<S> {
                     _ = answer.send(self.answer(request).await);
                 }
                 _ = minute.tick() => self.look_after().await,
+                () = self.supervisor.beat() => self.ask_cores(),
                 () = reached(deadline) => break Exit::TimedOut,
             }
             if !self.alive.contains(&true) {
@@ -230,6 +237,7 @@ impl<S: 'static> Running<S> {
                 break Exit::Drained;
             }
         };
+        self.supervisor.stopping("ending");
         self.log.note(match exit {
             Exit::Drained => "drained, ending",
             Exit::TimedOut => "the drain timeout is over, closing what is left",
@@ -253,17 +261,24 @@ impl<S: 'static> Running<S> {
         if self.draining.is_some() {
             return self.refuse("it is draining and takes no new configuration".to_owned());
         }
-        let generation = self.generation + 1;
-        let loaded = match (self.reload)(generation, &self.in_force.snapshot) {
-            Ok(loaded) => loaded,
-            Err(why) => return self.refuse(why),
-        };
-        let warnings = loaded.warnings.clone();
-        if !dry_run {
-            self.publish(loaded).await;
-            self.log.note(&format!("reloaded {}, snapshot {generation}", self.in_force.source));
+        if dry_run {
+            return match (self.reload)(self.generation + 1, &self.in_force.snapshot) {
+                Ok(Loaded { warnings, .. }) => Answer::Reloaded { generation: self.generation + 1, dry_run, warnings },
+                Err(why) => self.refuse(why),
+            };
         }
-        Answer::Reloaded { generation, dry_run, warnings }
+        self.supervisor.reloading();
+        let answer = match (self.reload)(self.generation + 1, &self.in_force.snapshot) {
+            Ok(loaded) => {
+                let warnings = loaded.warnings.clone();
+                self.publish(loaded).await;
+                self.log.note(&format!("reloaded {}, snapshot {}", self.in_force.source, self.generation));
+                Answer::Reloaded { generation: self.generation, dry_run, warnings }
+            }
+            Err(why) => self.refuse(why),
+        };
+        self.supervisor.ready(&serving(self.generation, &self.in_force.source));
+        answer
     }
 
     async fn publish(&mut self, loaded: Loaded<S>) {
@@ -301,6 +316,7 @@ impl<S: 'static> Running<S> {
 
     async fn drain(&mut self) {
         let timeout = self.in_force.drain_timeout;
+        self.supervisor.stopping("draining");
         self.log.note(&format!("draining for at most {} s; a second signal ends at once", timeout.as_secs()));
         self.draining = Some(Draining { deadline: tokio::time::Instant::now() + timeout, busy: self.alive.clone() });
         self.tell_cores(|| Command::Drain { timeout }).await;
@@ -309,6 +325,7 @@ impl<S: 'static> Running<S> {
     fn note_event(&mut self, event: Event) {
         match event {
             Event::Drained { core } => self.no_longer_busy(core),
+            Event::Alive { core } => self.supervisor.is_alive(core),
             Event::Panicked { core, message } => {
                 self.log.note(&format!("core {core}: a bug closed one connection, please report it: {message}"));
             }
@@ -325,6 +342,14 @@ impl<S: 'static> Running<S> {
     fn no_longer_busy(&mut self, core: usize) {
         if let Some(busy) = self.draining.as_mut().and_then(|draining| draining.busy.get_mut(core)) {
             *busy = false;
+        }
+    }
+
+    /// Tells who watches us that all cores live, if they do, and asks them again. One that takes no question does not.
+    fn ask_cores(&mut self) {
+        self.supervisor.beaten();
+        for core in &self.cores {
+            (core.link)(Command::Ping);
         }
     }
 
@@ -391,6 +416,11 @@ async fn reached(deadline: Option<tokio::time::Instant>) {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
     }
+}
+
+/// What it does, for whoever asks the supervisor.
+fn serving(generation: u64, source: &str) -> String {
+    format!("serving {source}, snapshot {generation}")
 }
 
 fn unix_s() -> u64 {

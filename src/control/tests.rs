@@ -5,7 +5,8 @@ use crate::limit::Budget;
 use crate::log;
 use crate::model::{Server, ServerAddress};
 use crate::shared::{self, Events, Memory, Registry};
-use std::cell::Cell;
+use sd_notify::NotifyState;
+use std::cell::{Cell, RefCell};
 use std::io::Read;
 use std::rc::Rc;
 use std::sync::Mutex;
@@ -24,7 +25,12 @@ struct World {
     mistake: Rc<Cell<Option<&'static str>>>,
     /// How many commands the cores refuse from now on.
     refusals: Arc<Mutex<u32>>,
+    /// What the supervisor was told: `READY=1 STATUS=...`.
+    supervised: Rc<RefCell<Vec<String>>>,
 }
+
+/// Within which the supervisor wants to hear of all cores.
+const WATCHDOG: Duration = Duration::from_secs(10);
 
 impl World {
     fn new() -> World {
@@ -36,6 +42,12 @@ impl World {
         let refusals = Arc::new(Mutex::new(0));
         let mistake = Rc::new(Cell::new(None));
         let read = mistake.clone();
+        let supervised: Rc<RefCell<Vec<String>>> = Rc::default();
+        let heard = supervised.clone();
+        let tell = move |states: &[NotifyState<'_>]| {
+            let states: Vec<String> = states.iter().map(|state| state.to_string()).collect();
+            heard.borrow_mut().push(states.join(" "));
+        };
         let running = Running {
             kernel: KernelStatus::default(),
             cores: (0..2).map(|core| fake_core(core, told.clone(), refusals.clone())).collect(),
@@ -54,9 +66,10 @@ impl World {
             started: Instant::now(),
             published_unix_s: 0,
             draining: None,
+            supervisor: Supervisor::new(Box::new(tell), Some(WATCHDOG), 2),
         };
         let exit = spawn_local(running.until_the_end(signals_in, events_in, requests_in));
-        World { signals, events, requests, told, lines, exit, mistake, refusals }
+        World { signals, events, requests, told, lines, exit, mistake, refusals, supervised }
     }
 
     async fn ask(&self, request: Request) -> Answer {
@@ -100,6 +113,7 @@ fn fake_core(number: usize, told: Arc<Mutex<Vec<String>>>, refusals: Arc<Mutex<u
         told.lock().unwrap().push(match command {
             Command::Publish(snapshot) => format!("{number} publish {snapshot}"),
             Command::Drain { timeout } => format!("{number} drain {}", timeout.as_secs()),
+            Command::Ping => return true,
             Command::Stop => format!("{number} stop"),
         });
         true
@@ -235,6 +249,51 @@ fn a_core_that_fails_is_told_nothing_more_and_the_last_one_ends_it_all() {
         world.event(Event::Failed { core: 1, message: "no ring".into() });
         assert_eq!((&mut world.exit).await.unwrap(), Exit::Failed);
         assert_eq!(world.told(), [""; 0]);
+    });
+}
+
+#[test]
+fn whoever_supervises_hears_of_reloads_and_of_the_end() {
+    run(async |world| {
+        world.settle().await;
+        world.supervised.borrow_mut().clear();
+        world.ask(Request::Reload { dry_run: true }).await;
+        assert_eq!(*world.supervised.borrow(), [""; 0]);
+        world.signal(Signal::Reload).await;
+        world.mistake.set(Some("test.toml:1:1: error"));
+        world.signal(Signal::Reload).await;
+        let heard = std::mem::take(&mut *world.supervised.borrow_mut());
+        assert!(heard[0].starts_with("RELOADING=1 MONOTONIC_USEC="), "{heard:?}");
+        assert_eq!(heard[1], "READY=1 STATUS=serving test.toml, snapshot 2");
+        assert!(heard[2].starts_with("RELOADING=1"), "{heard:?}");
+        assert_eq!(heard[3..], ["READY=1 STATUS=serving test.toml, snapshot 2"], "what is in force goes on");
+        world.signal(Signal::Drain).await;
+        assert_eq!(*world.supervised.borrow(), ["STOPPING=1 STATUS=draining"]);
+    });
+}
+
+#[test]
+fn a_core_that_hangs_is_not_told_to_be_alive() {
+    run(async |world| {
+        let heard = || {
+            std::mem::take(&mut *world.supervised.borrow_mut()).iter().filter(|state| *state == "WATCHDOG=1").count()
+        };
+        world.settle().await;
+        assert_eq!(heard(), 1, "all have just begun");
+        for _ in 0..3 {
+            world.event(Event::Alive { core: 0 });
+            world.event(Event::Alive { core: 1 });
+            sleep(WATCHDOG / 2).await;
+            assert_eq!(heard(), 1);
+        }
+        world.event(Event::Alive { core: 0 });
+        sleep(WATCHDOG * 3).await;
+        assert_eq!(heard(), 0, "core 1 does not answer");
+        // It was only slow.
+        world.event(Event::Alive { core: 0 });
+        world.event(Event::Alive { core: 1 });
+        sleep(WATCHDOG / 2).await;
+        assert_eq!(heard(), 1);
     });
 }
 

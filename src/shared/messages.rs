@@ -14,6 +14,8 @@ pub enum Command<S> {
         /// After this long the core closes what is left.
         timeout: Duration,
     },
+    /// Say [`Event::Alive`].
+    Ping,
     /// Close everything and end the thread.
     Stop,
 }
@@ -27,6 +29,11 @@ pub type CoreLink<S> = Box<dyn Fn(Command<S>) -> bool + Send>;
 pub enum Event {
     /// Nothing is in flight any more after [`Command::Drain`].
     Drained {
+        /// Which core.
+        core: usize,
+    },
+    /// The answer to [`Command::Ping`].
+    Alive {
         /// Which core.
         core: usize,
     },

@@ -95,6 +95,7 @@ async fn work(cx: Rc<Context>, mut commands: Mailbox<Command<Snapshot>>, handed:
         match command {
             Some(Command::Publish(snapshot)) => publish(&cx, snapshot, &peers),
             Some(Command::Drain { .. }) => cx.drain(),
+            Some(Command::Ping) => _ = cx.events.send(Event::Alive { core: cx.core }),
             Some(Command::Stop) | None => break,
         }
     }

@@ -159,6 +159,7 @@ impl Told {
         while let Ok(event) = self.events.try_recv() {
             match event {
                 Event::Drained { .. } => self.drained += 1,
+                Event::Alive { .. } => {}
                 Event::Panicked { message, .. } => self.complaints.push(format!("a task panicked: {message}")),
                 Event::Failed { message, .. } => self.complaints.push(message),
             }
