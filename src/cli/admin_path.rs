@@ -5,9 +5,14 @@ use nix::unistd::{AccessFlags, access};
 use std::path::{Path, PathBuf};
 
 impl AdminArg {
-    /// Where a client verb looks for the running proxy.
+    /// Where a client verb looks for the running proxy: where one of its own would be, if there is something; else where
+    /// the system's is.
     pub(super) fn path(&self) -> PathBuf {
-        self.socket.clone().unwrap_or_else(default)
+        let or_service = || {
+            let own = default();
+            if !own.exists() && Path::new(SERVICE).exists() { PathBuf::from(SERVICE) } else { own }
+        };
+        self.socket.clone().unwrap_or_else(or_service)
     }
 
     /// Where `run` opens its socket: the command line wins over the file.
@@ -16,18 +21,22 @@ impl AdminArg {
     }
 }
 
+/// Where a service of the system has it, which may write to a folder of its own alone.
+const SERVICE: &str = "/run/ringferry/ringferry.sock";
+
 fn default() -> PathBuf {
     let run_is_writable = access("/run", AccessFlags::W_OK).is_ok();
-    choose(run_is_writable, std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from))
+    let directory = |name| std::env::var_os(name).map(PathBuf::from);
+    choose(directory("RUNTIME_DIRECTORY"), run_is_writable, directory("XDG_RUNTIME_DIR"))
 }
 
-/// Without either directory the answer is still `/run`: the error about it then says what to do.
-fn choose(run_is_writable: bool, user_dir: Option<PathBuf>) -> PathBuf {
-    let dir = match user_dir {
-        // An empty or relative value is ignored, as the XDG base directory specification asks.
-        Some(dir) if !run_is_writable && dir.is_absolute() => dir,
-        _ => PathBuf::from("/run"),
-    };
+/// What systemd has made for a service wins; without any directory the answer is still `/run`: the error about it then says
+/// what to do.
+fn choose(of_service: Option<PathBuf>, run_is_writable: bool, of_user: Option<PathBuf>) -> PathBuf {
+    // An empty or relative value is ignored, as the XDG base directory specification asks; systemd gives none.
+    let absolute = |dir: &PathBuf| dir.is_absolute();
+    let of_user = of_user.filter(|_| !run_is_writable);
+    let dir = of_service.filter(absolute).or(of_user.filter(absolute)).unwrap_or_else(|| "/run".into());
     dir.join("ringferry.sock")
 }
 
@@ -36,8 +45,15 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(run_is_writable: bool, user_dir: Option<&str>, expect: &str) {
-        assert_eq!(choose(run_is_writable, user_dir.map(PathBuf::from)), Path::new(expect));
+    fn check(run_is_writable: bool, of_user: Option<&str>, expect: &str) {
+        assert_eq!(choose(None, run_is_writable, of_user.map(PathBuf::from)), Path::new(expect));
+    }
+
+    #[test]
+    fn a_service_has_it_in_a_directory_of_its_own() {
+        let of_service = |dir: &str| choose(Some(dir.into()), true, Some("/run/user/1000".into()));
+        assert_eq!(of_service("/run/ringferry"), Path::new(SERVICE));
+        assert_eq!(of_service(""), Path::new("/run/ringferry.sock"));
     }
 
     #[test]

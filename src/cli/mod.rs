@@ -361,4 +361,6 @@ struct AdminArg {
 }
 
 #[cfg(test)]
+mod manual;
+#[cfg(test)]
 mod tests;
