@@ -2,7 +2,7 @@
 # Everything that they fetch lies in $BOARD_HOME, outside of the clone; to remove that folder undoes it.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-: "${BOARD_HOME:=${XDG_CACHE_HOME:-$HOME/.cache}/ringferry-board}"
+: "${BOARD_HOME:=${XDG_CACHE_HOME:-${HOME-}/.cache}/ringferry-board}"
 # Two boards: pages of 4 KiB and a kernel as old as the first Raspberry Pi OS of bookworm; and pages of 16 KiB, as a
 # Raspberry Pi 5 has by default. The name of a kernel, and the processor that goes with it.
 kernel_packages="linux-image-cloud-arm64 linux-image-6.12-arm64-16k"
@@ -15,8 +15,12 @@ root=$BOARD_HOME/root         # files for the board
 kernels=$BOARD_HOME/kernels
 emulator=$BOARD_HOME/emulator # of this machine's kind, if it has none
 target=aarch64-unknown-linux-gnu
+board_program=${CARGO_TARGET_DIR:-target}/$target/release/ringferry
 
 die() { echo "cross/${0##*/}: $*" >&2; exit 1; }
+
+# The newest C library that a program asks for.
+glibc_of() { LC_ALL=C readelf -V "$1" | grep -o 'GLIBC_[0-9.]*' | cut -d_ -f2 | sort -Vu | tail -n 1; }
 
 # apt with a state of its own, for another processor: the lists and packages of this system are neither read nor
 # changed, so it needs no root and no foreign architecture.

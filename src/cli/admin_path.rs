@@ -2,6 +2,7 @@
 
 use super::AdminArg;
 use nix::unistd::{AccessFlags, access};
+use std::env;
 use std::path::{Path, PathBuf};
 
 impl AdminArg {
@@ -26,8 +27,9 @@ const SERVICE: &str = "/run/ringferry/ringferry.sock";
 
 fn default() -> PathBuf {
     let run_is_writable = access("/run", AccessFlags::W_OK).is_ok();
-    let directory = |name| std::env::var_os(name).map(PathBuf::from);
-    choose(directory("RUNTIME_DIRECTORY"), run_is_writable, directory("XDG_RUNTIME_DIR"))
+    // A list, where a unit asks for several.
+    let of_service = env::var_os("RUNTIME_DIRECTORY").and_then(|list| env::split_paths(&list).next());
+    choose(of_service, run_is_writable, env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from))
 }
 
 /// What systemd has made for a service wins; without any directory the answer is still `/run`: the error about it then says

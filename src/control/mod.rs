@@ -325,7 +325,7 @@ impl<S: 'static> Running<S> {
     fn note_event(&mut self, event: Event) {
         match event {
             Event::Drained { core } => self.no_longer_busy(core),
-            Event::Alive { core } => self.supervisor.is_alive(core),
+            Event::Alive { core } => self.supervisor.answered(core),
             Event::Panicked { core, message } => {
                 self.log.note(&format!("core {core}: a bug closed one connection, please report it: {message}"));
             }
@@ -347,7 +347,7 @@ impl<S: 'static> Running<S> {
 
     /// Tells who watches us that all cores live, if they do, and asks them again. One that takes no question does not.
     fn ask_cores(&mut self) {
-        self.supervisor.beaten();
+        self.supervisor.tell_if_alive();
         for core in &self.cores {
             (core.link)(Command::Ping);
         }

@@ -47,8 +47,7 @@ impl Supervisor {
 
     /// It is about to take a configuration over; [`Supervisor::ready`] follows.
     pub(super) fn reloading(&self) {
-        let now = NotifyState::monotonic_usec_now();
-        match now {
+        match NotifyState::monotonic_usec_now() {
             Ok(now) => (self.tell)(&[NotifyState::Reloading, now]),
             Err(_) => (self.tell)(&[NotifyState::Reloading]),
         }
@@ -68,7 +67,7 @@ impl Supervisor {
     }
 
     /// Tells that all cores have answered, if they have; from here on they have to answer again.
-    pub(super) fn beaten(&mut self) {
+    pub(super) fn tell_if_alive(&mut self) {
         if let Some(watchdog) = &mut self.watchdog {
             if !watchdog.answered.contains(&false) {
                 (self.tell)(&[NotifyState::Watchdog]);
@@ -78,7 +77,7 @@ impl Supervisor {
     }
 
     /// A core has answered.
-    pub(super) fn is_alive(&mut self, core: usize) {
+    pub(super) fn answered(&mut self, core: usize) {
         if let Some(answered) = self.watchdog.as_mut().and_then(|watchdog| watchdog.answered.get_mut(core)) {
             *answered = true;
         }

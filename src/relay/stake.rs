@@ -38,7 +38,7 @@ impl<'a> Stake<'a> {
         self.memory
     }
 
-    /// Whether it has memory for what may come.
+    /// Whether it has memory for what may come: more than one that stands has left.
     pub(super) fn is_held(&self) -> bool {
         self.part.borrow().as_ref().is_some_and(|part| part.bytes() > IDLE)
     }
