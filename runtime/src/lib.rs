@@ -30,7 +30,8 @@ pub use crate::core::{Core, Handle, Settings};
 pub use crate::cores::{CoreThread, available_cpus, pin, spawn_pinned};
 pub use crate::driver::Stats;
 pub use crate::kernel::{KernelChoice, KernelError, KernelKind, RingRestriction, Socket};
-pub use crate::sys::listener::{BindError, bind_tcp, bind_udp, is_taken, is_taken_udp};
+pub use crate::sys::listener::{Adopted, BindError, adopt, bind_tcp, bind_udp, is_taken, is_taken_udp};
+pub use crate::sys::passed::{left_open, receive_with_descriptors, send_with_descriptors};
 pub use crate::task::{Either, JoinHandle, Recycled, join, race};
 
 /// Lets the allocator give memory that has been freed back to the system. Cores do so by themselves; for a thread that is

@@ -32,6 +32,17 @@ impl Listener {
         poll_fn(|cx| self.accepting.poll_next(cx)).await
     }
 
+    /// Stops accepting, and leaves the socket with all that comes to it to its other owners, in this process or another.
+    /// Returns the connections that had been accepted by then.
+    pub async fn leave(mut self) -> Vec<Socket> {
+        self.accepting.cancel();
+        let mut accepted = Vec::new();
+        while let Some(socket) = poll_fn(|cx| self.accepting.poll_rest(cx)).await {
+            accepted.push(socket);
+        }
+        accepted
+    }
+
     /// Ends listening for all owners of the socket: who connects from now on is refused, and others may have the port.
     /// Returns the connections that had come by then.
     pub async fn close(mut self) -> Vec<Socket> {

@@ -22,6 +22,28 @@ impl Accepting {
         Accepting { descriptor, running: None }
     }
 
+    /// Accepts no more; see [`Accepting::poll_rest`].
+    pub(crate) fn cancel(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.cancel();
+        }
+    }
+
+    /// What had been accepted when it was cancelled, one after another; `None` after the last.
+    pub(crate) fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Socket>> {
+        while let Some(running) = &mut self.running {
+            match ready!(running.poll_next(cx)) {
+                Some(done) if done.result >= 0 => {
+                    return Poll::Ready(Some(self.descriptor.handle().kernel().release(done.result)));
+                }
+                // Cancelled, or the one that was to be accepted is gone.
+                Some(_) => {}
+                None => self.running = None,
+            }
+        }
+        Poll::Ready(None)
+    }
+
     /// The next connection. After an error the next call accepts anew.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
         loop {

@@ -127,9 +127,13 @@ fn send_once(fd: RawFd, bytes: &[u8], to: Option<&SockAddr>, control: &Control) 
 
 fn new(address: &SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(*address), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
-    // Datagrams of one peer in a row come as one, where the kernel can (5.0). Refused, they come one by one.
-    let _ = set_option(&socket, libc::SOL_UDP, libc::UDP_GRO);
+    take_bursts(&socket);
     Ok(socket)
+}
+
+/// Datagrams of one peer in a row come as one, where the kernel can (5.0). Refused, they come one by one.
+pub(super) fn take_bursts(socket: &Socket) {
+    let _ = set_option(socket, libc::SOL_UDP, libc::UDP_GRO);
 }
 
 /// Switches an option on.

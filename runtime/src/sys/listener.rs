@@ -49,6 +49,44 @@ pub fn is_taken_udp(address: SocketAddr, dual_stack: bool) -> Result<(), BindErr
     probe().map_err(|error| BindError { address, error })
 }
 
+/// A socket that another process has bound, ready for our cores.
+#[derive(Debug)]
+pub struct Adopted {
+    /// The address.
+    pub address: SocketAddr,
+    /// It takes datagrams.
+    pub is_udp: bool,
+    /// It takes IPv4 as well, although its address is one of IPv6.
+    pub dual_stack: bool,
+    /// The socket.
+    pub socket: Owned,
+}
+
+/// Makes a socket that another process has bound, and listens on if it is one of TCP, what [`bind_tcp`] and [`bind_udp`]
+/// make. An error if it is neither, with why.
+pub fn adopt(fd: OwnedFd) -> io::Result<Adopted> {
+    let no = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    let socket = Socket::from(fd);
+    let Some(address) = socket.local_addr()?.as_socket() else { return no("it is no socket of IPv4 or IPv6") };
+    let is_udp = match socket.r#type()? {
+        Type::STREAM if !socket.is_listener()? => return no("it does not listen"),
+        Type::STREAM => false,
+        Type::DGRAM => true,
+        _ => return no("it is neither of TCP nor of UDP"),
+    };
+    socket.set_nonblocking(true)?;
+    if is_udp {
+        datagram::take_bursts(&socket);
+        datagram::set_listening(&socket, &address)?;
+    } else {
+        set_stream_options(&SockRef::from(&socket))?;
+        // Whoever has made it may have left less room.
+        socket.listen(BACKLOG)?;
+    }
+    let dual_stack = address.is_ipv6() && !socket.only_v6()?;
+    Ok(Adopted { address, is_udp, dual_stack, socket: OwnedFd::from(socket).into() })
+}
+
 /// `count` listening sockets on one address. With port 0 the first decides the port and the others share it; the
 /// address in use is returned. Connections that they accept inherit our stream options.
 pub fn bind_tcp(address: SocketAddr, dual_stack: bool, count: usize) -> Result<(SocketAddr, Vec<Owned>), BindError> {

@@ -12,6 +12,7 @@ pub(crate) mod ktls;
 pub(crate) mod listener;
 pub(crate) mod message;
 pub(crate) mod owned;
+pub(crate) mod passed;
 pub(crate) mod pipe;
 pub(crate) mod ring;
 pub(crate) mod segments;

@@ -41,6 +41,15 @@ impl Socket {
         }
     }
 
+    /// The same socket, for another process.
+    pub fn to_pass(&self) -> io::Result<OwnedFd> {
+        match &self.0 {
+            Of::System(fd) => fd.try_clone(),
+            #[cfg(feature = "sim")]
+            Of::World(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     /// A descriptor of its own for the same socket.
     pub(crate) fn duplicate(&self) -> io::Result<RawFd> {
         match &self.0 {

@@ -5,9 +5,9 @@ use super::support::{
 };
 use ringferry_runtime::net::{Listener, Mode, Stream};
 use ringferry_runtime::time::Alarm;
-use ringferry_runtime::{Chunk, Group, bind_tcp, is_taken, join};
+use ringferry_runtime::{Chunk, Group, adopt, bind_tcp, is_taken, join};
 use std::future::poll_fn;
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::time::Duration;
 
 #[test]
@@ -118,6 +118,28 @@ fn a_closed_listener_gives_its_port_up_and_loses_nobody() {
         is_taken(address, false).unwrap();
         bind_tcp(address, false, 1).unwrap();
         drop(sockets);
+    });
+}
+
+#[test]
+fn a_listener_that_leaves_loses_no_connection_and_others_go_on() {
+    on_system(|handle| async move {
+        let (address, sockets) = bind_tcp((Ipv4Addr::LOCALHOST, 0).into(), false, 1).unwrap();
+        let mut leaving = Listener::new(&handle, &sockets[0]).unwrap();
+        let first = TcpStream::connect(address).unwrap();
+        leaving.accept().await.unwrap();
+        // Some of these are brought by the accept in flight, the others wait for whoever has the socket as well.
+        let clients: Vec<_> = (0..8).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let mut came = leaving.leave().await.len();
+        let other = adopt(sockets[0].to_pass().unwrap()).unwrap();
+        assert_eq!((other.address, other.is_udp, other.dual_stack), (address, false, false));
+        let mut staying = Listener::new(&handle, &other.socket).unwrap();
+        let _late = TcpStream::connect(address).unwrap();
+        while came < clients.len() + 1 {
+            staying.accept().await.unwrap();
+            came += 1;
+        }
+        drop(first);
     });
 }
 
