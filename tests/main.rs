@@ -30,6 +30,7 @@ mod streams;
 mod supervised;
 mod support;
 mod tls;
+mod upgrade;
 mod upstream;
 mod upstream_tls;
 mod websocket;

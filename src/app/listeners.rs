@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::holder::{Holder, holder};
+use super::inherited::Inherited;
 use crate::model::{Listener, Protocol};
 use crate::snapshot::Bound;
 use ringferry_runtime::{BindError, bind_tcp, bind_udp, is_taken, is_taken_udp};
@@ -14,15 +15,29 @@ use std::time::Duration;
 /// What is known of all listeners that were made.
 #[derive(Default)]
 pub(super) struct Made {
+    /// Sockets that wait for a listener of theirs.
+    inherited: Inherited,
     /// See [`Bound::key`].
     last_key: u64,
     /// Those that somebody still has: a core lets go of one that is gone a little later than its configuration does.
     alive: Vec<Weak<Bound>>,
 }
 
-/// Whether all of `wanted` are free. Tells who holds one that is not, which only root may see of others.
-pub(super) fn all_available(wanted: &[Listener]) -> Result<(), Failure> {
-    wanted.iter().try_for_each(available)
+impl Made {
+    /// Of sockets that somebody else has made; none by us yet.
+    pub(super) fn of(inherited: Inherited) -> Made {
+        Made { inherited, ..Made::default() }
+    }
+
+    /// Closes what was inherited and has not been taken; what to say of it.
+    pub(super) fn close_inherited(&mut self) -> Vec<String> {
+        self.inherited.close()
+    }
+}
+
+/// Whether all of `wanted` are free, or inherited. Tells who holds one that is not, which only root may see of others.
+pub(super) fn all_available(wanted: &[Listener], inherited: &Inherited) -> Result<(), Failure> {
+    wanted.iter().filter(|listener| !inherited.has(listener)).try_for_each(available)
 }
 
 /// Makes the sockets of `wanted`, in order, taking over what `current` has of them. All new addresses are tried before
@@ -48,7 +63,7 @@ pub(super) fn bind(
         made.alive.iter().filter_map(Weak::upgrade).any(same)
     };
     for (listener, _) in wanted.iter().zip(&kept).filter(is_new) {
-        if !is_ours(listener) {
+        if !is_ours(listener) && !made.inherited.has(listener) {
             available(listener)?;
         }
     }
@@ -56,7 +71,12 @@ pub(super) fn bind(
         Some(bound) => Ok(bound),
         None => {
             made.last_key += 1;
-            let bound = Arc::new(make(listener, cores, made.last_key)?);
+            let key = made.last_key;
+            let bound = match made.inherited.take(listener) {
+                Some((address, sockets)) => Bound { key, listener: listener.clone(), address, sockets },
+                None => make(listener, cores, key)?,
+            };
+            let bound = Arc::new(bound);
             made.alive.push(Arc::downgrade(&bound));
             Ok(bound)
         }

@@ -1,6 +1,7 @@
 //! From a configuration to a snapshot, the first time and again.
 
 use super::Failure;
+use super::inherited::Inherited;
 use super::listeners::{Made, bind};
 use super::privilege::Plan;
 use super::state::wants_authority;
@@ -42,6 +43,7 @@ impl Loader {
         privileges: Privileges,
         cores: usize,
         quiet: bool,
+        inherited: Inherited,
     ) -> Loader {
         Loader {
             file,
@@ -53,7 +55,7 @@ impl Loader {
             memory: None,
             registry: Registry::default(),
             secrets: Secrets::new(),
-            made: Made::default(),
+            made: Made::of(inherited),
             // Of this process alone: two proxies in a row are no loop.
             instance: format!("ringferry-{:016x}", random()).into(),
         }
@@ -62,7 +64,9 @@ impl Loader {
     /// The snapshot to start with.
     pub(super) fn first(&mut self, config: Config) -> Result<control::Loaded<Snapshot>, Failure> {
         self.memory = config.resources.memory;
-        self.build(1, config, &[], Vec::new())
+        let mut loaded = self.build(1, config, &[], Vec::new())?;
+        loaded.warnings.extend(self.made.close_inherited());
+        Ok(loaded)
     }
 
     /// From here on only these files can be reached.

@@ -7,9 +7,11 @@ mod cores;
 mod descriptors;
 mod disk;
 mod holder;
+mod inherited;
 mod listeners;
 mod load;
 mod machine;
+mod predecessor;
 mod privilege;
 mod state;
 #[cfg(test)]
@@ -17,21 +19,24 @@ mod tests;
 mod tls;
 
 pub use certificates::{Certificates, Finding, SiteCertificates, terminations, upstream_findings};
+pub use predecessor::SERVES;
 pub use state::State;
 
-use crate::control::{AdminSocket, Control, KernelStatus, Loaded, PrivilegeStatus};
+use crate::control::{AdminSocket, Control, KernelStatus, Loaded, PrivilegeStatus, Start};
 use crate::limit::{Budget, Clients, Gate, Rates, Requests};
 use crate::log;
 use crate::model::{Config, Cores, KernelChoice};
 use crate::shared::{Memory, events};
 use crate::snapshot::Snapshot;
 use cores::Started;
+use inherited::Inherited;
 use load::Loader;
+use predecessor::Predecessor;
 use privilege::{Plan, UserChange, change_user};
 use ringferry_runtime::available_cpus;
 use ringferry_runtime::net::records_available;
 use ringferry_runtime::time::monotonic;
-use ringferry_runtime::{KernelKind, random, release_heap};
+use ringferry_runtime::{KernelKind, Socket, left_open, random, release_heap};
 use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
@@ -86,10 +91,20 @@ const RATES: usize = 32 * 1024;
 pub fn run(boot: Boot) -> Result<(), Failure> {
     let Boot { config, file, cores, kernel, admin: admin_path, quiet, scratch } = boot;
     cores::raise_descriptor_limit();
+    let start = match &scratch {
+        None => Start::of_process(),
+        Some(_) => Err("it is a demo, which ends with its terminal".to_owned()),
+    };
+    let (mut predecessor, passed) = Predecessor::of_environment()?.unzip();
+    let inherited = Inherited::of(passed.into_iter().flatten().chain(left_open()).collect());
     let cpus = cores::choose(cores.as_ref().unwrap_or(&config.cores))?;
     let memory = Arc::new(Memory::new(share_out(&config, cpus.len())?));
     let admin = admin_path.as_deref().map(|path| {
-        AdminSocket::bind(path).map_err(|error| {
+        let bound = match predecessor.as_mut().and_then(|predecessor| predecessor.take_admin(path)) {
+            Some(listener) => AdminSocket::adopt(path, listener),
+            None => AdminSocket::bind(path),
+        };
+        bound.map_err(|error| {
             let path = path.display();
             Failure::Resource(format!("cannot open the admin socket {path}: {error}; choose another with --admin PATH"))
         })
@@ -98,7 +113,7 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
     let wanted = config.privileges.clone();
     let state = State::of(&config).ok();
     if wanted.user.is_some() {
-        before_another_user(&config)?;
+        before_another_user(&config, &inherited)?;
     }
     let UserChange { status: user, changed } =
         change_user(&config, file.as_deref(), admin_path.as_deref(), state.as_ref());
@@ -107,7 +122,7 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
     let mut privileges = PrivilegeStatus { user, ..PrivilegeStatus::default() };
 
     let folder = state.map(|state| state.folder().to_path_buf());
-    let mut loader = Loader::new(file.clone(), folder.clone(), wanted.clone(), cpus.len(), quiet);
+    let mut loader = Loader::new(file.clone(), folder.clone(), wanted.clone(), cpus.len(), quiet, inherited);
     let in_force = loader.first(config)?;
     let plan = Plan::of(&in_force.snapshot.config, file.as_deref(), folder.as_deref());
     let plan = plan.with_system().with_end(admin_path.as_deref(), scratch.as_deref()).in_force();
@@ -135,7 +150,10 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
     let Started { threads, cores, restrictions } = cores::start(&cpus, kernel.choice, shared)?;
     privileges.rings = privilege::rings(&restrictions);
     let kernel = KernelStatus { name: kernel.kind.name().to_owned(), refused: kernel.refused };
-    let output = io::stderr().as_fd().try_clone_to_owned().map(File::from);
+    let output = match &predecessor {
+        Some(predecessor) => predecessor.log(),
+        None => io::stderr().as_fd().try_clone_to_owned().map(File::from),
+    };
     let loader = Rc::new(RefCell::new(loader));
     let caretaker = loader.clone();
     let control = Control {
@@ -147,10 +165,11 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         begin: {
             let (warnings, ready) = announcement(&in_force, cpus.len(), &kernel, descriptors);
             Box::new(move || {
+                predecessor.map_or(Ok(()), Predecessor::make_way)?;
                 privilege::seal(&wanted, &mut privileges);
                 let refusals: String = privilege::refusals(&privileges).map(|line| line + "\n").collect();
                 let text = format!("{warnings}{refusals}{ready}{}\n", privilege::summary(&privileges));
-                (privileges, text)
+                Ok((privileges, text))
             })
         },
         may_make_ring: kernel.name == KernelKind::Uring.name(),
@@ -162,6 +181,10 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
             release_heap();
             loaded
         }),
+        sockets: Box::new(|snapshot: &Snapshot| {
+            snapshot.listeners.iter().flat_map(|bound| &bound.sockets).map(Socket::to_pass).collect()
+        }),
+        start,
         look_after: Box::new(move |generation, in_force| caretaker.borrow_mut().look_after(generation, in_force)),
         admin,
         memory,
@@ -175,12 +198,12 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
 }
 
 /// What only root can do or see, and what is done later by another user.
-fn before_another_user(config: &Config) -> Result<(), Failure> {
+fn before_another_user(config: &Config, inherited: &Inherited) -> Result<(), Failure> {
     if config.kernel_tls {
         // Asking loads the module of the kernel, if it may.
         let _ = records_available();
     }
-    listeners::all_available(&config.listeners)
+    listeners::all_available(&config.listeners, inherited)
 }
 
 /// What the ceiling on memory is shared out for with this configuration, on this machine.

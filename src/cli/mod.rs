@@ -15,6 +15,7 @@ mod reload;
 mod run;
 mod source;
 mod status;
+mod upgrade;
 mod version;
 
 use crate::model::{Cores, KernelChoice};
@@ -35,7 +36,8 @@ pub fn main() -> Exit {
         Verb::Explain(args) => explain::explain(args),
         Verb::Cert(args) => cert::cert(args),
         Verb::Status(args) => status::status(&args.admin.path(), args.json),
-        Verb::Reload(args) => reload::reload(&args.admin.path(), args.dry_run, args.json),
+        Verb::Reload(args) => reload::reload(&args.admin.path(), &args),
+        Verb::Upgrade(args) => upgrade::upgrade(&args.admin.path()),
         Verb::Proxy(args) => proxy::proxy(args),
         Verb::Demo(args) => demo::demo(args),
         Verb::Version => version::version(),
@@ -117,6 +119,7 @@ enum Verb {
     Cert(CertArgs),
     Status(StatusArgs),
     Reload(ReloadArgs),
+    Upgrade(UpgradeArgs),
     Proxy(ProxyArgs),
     Demo(DemoArgs),
     /// Print the version
@@ -278,11 +281,29 @@ struct ReloadArgs {
     /// Only say whether the file is good and its addresses are free
     #[arg(long)]
     dry_run: bool,
+    /// Where the running process is of another program than this one, upgrade it instead
+    #[arg(long, conflicts_with_all = ["dry_run", "json"])]
+    or_upgrade: bool,
     #[command(flatten)]
     admin: AdminArg,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Have this program take over from a running one.
+///
+/// The new process gets the listening sockets of the old one, so that no connection is refused and no request lost. The
+/// old one finishes what it has begun, for `timeouts.drain` at most. Where the new one cannot start, nothing changes. A
+/// service of systemd is upgraded by `systemctl reload`, to the program that is installed.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  sudo ringferry upgrade                     to the program that is installed
+  ./ringferry upgrade --admin /tmp/r.sock    to this one")]
+struct UpgradeArgs {
+    #[command(flatten)]
+    admin: AdminArg,
 }
 
 /// Put one application behind a port, without a file.

@@ -1,11 +1,23 @@
 //! `ringferry reload`: makes a running process read its configuration again.
 
 use super::ask::{Unanswered, ask};
-use super::{Exit, complain, say};
-use crate::control::{Answer, Request};
+use super::upgrade::{hand_over, started};
+use super::{Exit, ReloadArgs, complain, say};
+use crate::control::{Answer, Request, running_program};
 use std::path::Path;
 
-pub(super) fn reload(admin: &Path, dry_run: bool, json: bool) -> Exit {
+pub(super) fn reload(admin: &Path, args: &ReloadArgs) -> Exit {
+    if args.or_upgrade {
+        match started(admin) {
+            Ok(start) if start.program != running_program() => return hand_over(admin, &start),
+            Ok(_) => {}
+            Err(exit) => return exit,
+        }
+    }
+    reload_it(admin, args.dry_run, args.json)
+}
+
+fn reload_it(admin: &Path, dry_run: bool, json: bool) -> Exit {
     let answer = match ask(admin, Request::Reload { dry_run }) {
         Ok(answer) => answer,
         Err(Unanswered { exit, message }) => {
@@ -30,7 +42,7 @@ pub(super) fn reload(admin: &Path, dry_run: bool, json: bool) -> Exit {
             }
             Exit::Configuration
         }
-        Answer::Status(_) | Answer::Pong { .. } => {
+        _ => {
             complain("the answer does not fit the question");
             Exit::NotRunning
         }

@@ -101,7 +101,7 @@ fn every_configuration_that_we_show_is_a_good_one() {
 
 #[test]
 fn help_is_an_answer_and_no_error() {
-    for verb in ["", "run", "check", "explain", "cert", "status", "reload", "proxy", "demo", "version"] {
+    for verb in ["", "run", "check", "explain", "cert", "status", "reload", "upgrade", "proxy", "demo", "version"] {
         let error = Cli::try_parse_from(["ringferry", verb, "--help"].into_iter().filter(|word| !word.is_empty()));
         assert_eq!(error.map(|_| ()).map_err(|error| error.kind()), Err(ErrorKind::DisplayHelp), "{verb}");
     }

@@ -2,10 +2,12 @@
 //!
 //! Knows how to talk, not what to say: each [`Request`] goes to the control loop, which owns what it is about.
 
-use super::protocol::{Answer, Request};
+use super::protocol::{Answer, Reply, Request};
+use ringferry_runtime::send_with_descriptors;
 use std::cell::Cell;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener as BlockingListener;
 use std::os::unix::net::{UnixDatagram, UnixStream as BlockingStream};
@@ -15,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
@@ -32,13 +34,13 @@ const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 
 /// A request and the way back.
-pub(super) type Asked = (Request, oneshot::Sender<Answer>);
+pub(super) type Asked = (Request, oneshot::Sender<Reply>);
 
 /// The socket, bound. Its file goes away with it.
 #[derive(Debug)]
 pub struct AdminSocket {
     listener: Option<BlockingListener>,
-    _file: SocketFile,
+    file: SocketFile,
 }
 
 impl AdminSocket {
@@ -63,7 +65,7 @@ impl AdminSocket {
             .and_then(|()| fs::rename(&fresh, path))
             .and_then(|()| SocketFile::of(path));
         match bound {
-            Ok(file) => Ok(AdminSocket { listener: Some(listener), _file: file }),
+            Ok(file) => Ok(AdminSocket { listener: Some(listener), file }),
             Err(error) => {
                 _ = fs::remove_file(&fresh);
                 Err(error)
@@ -71,26 +73,44 @@ impl AdminSocket {
         }
     }
 
-    /// Answers clients for ever, by asking whoever reads `requests`.
+    /// Takes over the one at `path` from a process that has passed it on.
+    pub fn adopt(path: &Path, listener: OwnedFd) -> io::Result<AdminSocket> {
+        Ok(AdminSocket { listener: Some(listener.into()), file: SocketFile::of(path)? })
+    }
+
+    /// The same socket, for another process.
+    pub(super) fn to_pass(&self) -> Option<OwnedFd> {
+        self.listener.as_ref()?.try_clone().ok().map(OwnedFd::from)
+    }
+
+    /// Answers clients by asking whoever reads `requests`: for ever, or until another process does.
     pub(super) async fn serve(mut self, requests: mpsc::Sender<Asked>) -> io::Result<()> {
         let Some(listener) = self.listener.take() else { return Ok(()) };
         let listener = UnixListener::from_std(listener)?;
         let room = Arc::new(Semaphore::new(CLIENTS_MAX));
         // Open for its descriptor alone: where connections have taken all others, it lets somebody ask what is wrong.
         let spare = Rc::new(Cell::new(UnixDatagram::unbound().ok()));
+        let passed_on = Rc::new(Notify::new());
         loop {
             let Ok(place) = room.clone().acquire_owned().await else { return Ok(()) };
-            let Ok((client, _)) = listener.accept().await else {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = passed_on.notified() => {
+                    self.file.belongs_to_another();
+                    return Ok(());
+                }
+            };
+            let Ok((client, _)) = accepted else {
                 if spare.take().is_none() {
                     sleep(ACCEPT_RETRY).await;
                     spare.set(UnixDatagram::unbound().ok());
                 }
                 continue;
             };
-            let (requests, spare) = (requests.clone(), spare.clone());
+            let (requests, spare, passed_on) = (requests.clone(), spare.clone(), passed_on.clone());
             spawn_local(async move {
                 // A client that went away, or was too slow, has nobody left to tell.
-                _ = converse(client, requests).await;
+                _ = converse(client, requests, &passed_on).await;
                 spare.set(spare.take().or_else(|| UnixDatagram::unbound().ok()));
                 drop(place);
             });
@@ -98,13 +118,22 @@ impl AdminSocket {
     }
 }
 
-async fn converse(mut client: UnixStream, requests: mpsc::Sender<Asked>) -> io::Result<()> {
-    let answer = match timeout(CLIENT_TIMEOUT, read_request(&mut client)).await?? {
+async fn converse(mut client: UnixStream, requests: mpsc::Sender<Asked>, passed_on: &Notify) -> io::Result<()> {
+    let request = timeout(CLIENT_TIMEOUT, read_request(&mut client)).await??;
+    let Reply { answer, descriptors } = match request {
         Ok(request) => ask(request, requests).await,
-        Err(message) => Answer::Error { message },
+        Err(ref message) => Answer::Error { message: message.clone() }.into(),
     };
+    if let (Ok(Request::Yield { admin: true, .. }), Answer::Yielded { .. }) = (&request, &answer) {
+        passed_on.notify_one();
+    }
     let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
+    if !descriptors.is_empty() {
+        // Short, and the first that is sent: it fits the socket.
+        let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+        return send_with_descriptors(&client, &line, &descriptors);
+    }
     timeout(CLIENT_TIMEOUT, client.write_all(&line)).await?
 }
 
@@ -117,32 +146,37 @@ async fn read_request(client: &mut UnixStream) -> io::Result<Result<Request, Str
     Ok(serde_json::from_slice(&line).map_err(|error| format!("not a request: {error}")))
 }
 
-async fn ask(request: Request, requests: mpsc::Sender<Asked>) -> Answer {
+async fn ask(request: Request, requests: mpsc::Sender<Asked>) -> Reply {
     let (sender, answer) = oneshot::channel();
     if requests.send((request, sender)).await.is_ok()
         && let Ok(answer) = answer.await
     {
         return answer;
     }
-    Answer::Error { message: "it is ending just now".to_owned() }
+    Answer::Error { message: "it is ending just now".to_owned() }.into()
 }
 
 /// A socket in the file system, removed at the end if it is still ours: a successor may have replaced it.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
-    identity: (u64, u64),
+    identity: Option<(u64, u64)>,
 }
 
 impl SocketFile {
     fn of(path: &Path) -> io::Result<SocketFile> {
-        Ok(SocketFile { path: path.to_owned(), identity: identity(path)? })
+        Ok(SocketFile { path: path.to_owned(), identity: Some(identity(path)?) })
+    }
+
+    /// It stays when this value goes.
+    fn belongs_to_another(&mut self) {
+        self.identity = None;
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+        if self.identity.is_some() && identity(&self.path).ok() == self.identity {
             _ = fs::remove_file(&self.path);
         }
     }
@@ -225,8 +259,9 @@ mod tests {
         assert_eq!(fs::read_to_string(dir.socket()).unwrap(), "precious");
     }
 
-    /// Sends `request` to a socket whose control loop answers pings; returns the line that comes back.
-    fn exchange(test: &str, request: &str) -> String {
+    /// Sends `request` to a socket whose control loop answers pings and yields; returns the line that comes back, and
+    /// whether the file was there when the socket was gone.
+    fn exchange(test: &str, request: &str) -> (String, bool) {
         let dir = TempDir::new(test);
         let socket = AdminSocket::bind(&dir.socket()).unwrap();
         let (path, request) = (dir.socket(), request.to_owned());
@@ -240,28 +275,45 @@ mod tests {
             String::from_utf8(answer).unwrap()
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        LocalSet::new().block_on(&runtime, async {
+        let answer = LocalSet::new().block_on(&runtime, async {
             let (sender, mut requests) = mpsc::channel(1);
             let server = spawn_local(socket.serve(sender));
             let answers = spawn_local(async move {
                 while let Some((request, answer)) = requests.recv().await {
-                    assert_eq!(request, Request::Ping {});
-                    answer.send(Answer::Pong { version: "1".into(), pid: 2 }).unwrap();
+                    let reply = match request {
+                        Request::Ping {} => Answer::Pong { version: "1".into(), pid: 2 },
+                        Request::Yield { .. } => Answer::Yielded { pid: 2 },
+                        other => panic!("{other:?}"),
+                    };
+                    answer.send(reply.into()).unwrap();
                 }
             });
             let answer = tokio::task::spawn_blocking(move || client.join().unwrap()).await.unwrap();
             server.abort();
+            _ = server.await;
             answers.abort();
             answer
-        })
+        });
+        (answer, dir.socket().exists())
+    }
+
+    #[test]
+    fn the_file_stays_if_another_process_has_the_socket() {
+        let yields = |admin| format!("{{\"command\":\"yield\",\"to\":7,\"admin\":{admin}}}\n");
+        let yielded = "{\"answer\":\"yielded\",\"pid\":2}\n".to_owned();
+        assert_eq!(exchange("kept", &yields(true)), (yielded.clone(), true));
+        assert_eq!(exchange("not-kept", &yields(false)), (yielded, false));
     }
 
     #[test]
     fn a_line_asked_is_a_line_answered() {
-        assert_eq!(exchange("ping", "{\"command\":\"ping\"}\n"), "{\"answer\":\"pong\",\"version\":\"1\",\"pid\":2}\n");
-        let unknown = exchange("unknown", "{\"command\":\"stop\"}\n");
+        assert_eq!(
+            exchange("ping", "{\"command\":\"ping\"}\n").0,
+            "{\"answer\":\"pong\",\"version\":\"1\",\"pid\":2}\n"
+        );
+        let unknown = exchange("unknown", "{\"command\":\"stop\"}\n").0;
         assert!(unknown.starts_with("{\"answer\":\"error\",\"message\":\"not a request: unknown variant"), "{unknown}");
-        let long = exchange("long", &"x".repeat(REQUEST_BYTES_MAX as usize));
+        let long = exchange("long", &"x".repeat(REQUEST_BYTES_MAX as usize)).0;
         assert_eq!(long, "{\"answer\":\"error\",\"message\":\"the request is longer than 1024 bytes\"}\n");
     }
 }

@@ -6,15 +6,20 @@
 //! cores have rings as well, else on plain tokio; sockets, signals and timers are tokio's own on both.
 
 mod admin;
+mod client;
 mod protocol;
 mod resolve;
 mod signals;
+mod start;
 mod status;
+mod succession;
 mod supervisor;
 mod writer;
 
 pub use admin::AdminSocket;
+pub use client::{ANSWER_TIMEOUT, exchange};
 pub use protocol::{Answer, Request};
+pub use start::{FileId, PREDECESSOR, Start, control_group, running_program};
 pub use status::{
     CertificateStatus, CoreStatus, KernelStatus, ListenerStatus, MeasureState, MeasureStatus, MemoryStatus, Numbers,
     PoolStatus, PrivilegeStatus, ServerState, ServerStatus, SnapshotStatus, Status, TlsStatus,
@@ -23,10 +28,12 @@ pub use status::{
 use crate::log::{Batch, LogQueue};
 use crate::shared::{Command, CoreLink, CoreStats, Event, Memory, ServerCell};
 use admin::Asked;
+use protocol::Reply;
 use resolve::Resolver;
 use signals::Signal;
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use supervisor::Supervisor;
@@ -59,6 +66,10 @@ pub struct Control<S> {
     pub look_after: LookAfter<S>,
     /// See [`Begin`].
     pub begin: Begin,
+    /// See [`Sockets`].
+    pub sockets: Sockets<S>,
+    /// How this process was started; or why none can be started like it.
+    pub start: Result<Start, String>,
     /// `status` and `reload` of the command line talk to it.
     pub admin: Option<AdminSocket>,
     /// What is taken of the ceiling on memory.
@@ -75,8 +86,12 @@ pub type Reload<S> = Box<dyn FnMut(u64, &S) -> Result<Loaded<S>, String>>;
 pub type LookAfter<S> = Box<dyn FnMut(u64, &S) -> Option<Result<Loaded<S>, String>>>;
 
 /// Called once everything that needs a ring has one, and signals are heeded: until then one would end the process
-/// without a drain. Gives up what is not needed from here on, which is what it returns first; and then what to say.
-pub type Begin = Box<dyn FnOnce() -> (PrivilegeStatus, String)>;
+/// without a drain. Takes over from a predecessor, if there is one, and gives up what is not needed from here on; an error
+/// is the end. What it returns is who we are from then on, to the admin socket and to people.
+pub type Begin = Box<dyn FnOnce() -> Result<(PrivilegeStatus, String), String>>;
+
+/// The listening sockets of a snapshot, for another process.
+pub type Sockets<S> = Box<dyn Fn(&S) -> io::Result<Vec<OwnedFd>>>;
 
 /// One core, seen from here.
 pub struct Core<S> {
@@ -138,14 +153,19 @@ impl<S: 'static> Control<S> {
 
     async fn serve(self, output: impl FnOnce(File) -> Output) -> io::Result<Exit> {
         let signals = signals::listen()?;
-        Ok(self.serve_signals(output, signals).await)
+        self.serve_signals(output, signals).await
     }
 
-    async fn serve_signals(self, output: impl FnOnce(File) -> Output, signals: mpsc::Receiver<Signal>) -> Exit {
-        let (privileges, announcement) = (self.begin)();
+    async fn serve_signals(
+        self,
+        output: impl FnOnce(File) -> Output,
+        signals: mpsc::Receiver<Signal>,
+    ) -> io::Result<Exit> {
+        let (privileges, announcement) = (self.begin)().map_err(io::Error::other)?;
         self.log.note(announcement.trim_end());
         let writer = spawn_local(writer::write(self.lines, output(self.output)));
         let (sender, requests) = mpsc::channel(1);
+        let to_pass = self.admin.as_ref().and_then(AdminSocket::to_pass);
         let admin = self.admin.map(|socket| spawn_local(socket.serve(sender)));
         let mut resolver = Resolver::new(self.log.clone());
         resolver.watch(&self.in_force.servers);
@@ -169,10 +189,14 @@ impl<S: 'static> Control<S> {
             published_unix_s: unix_s(),
             draining: None,
             supervisor,
+            sockets: self.sockets,
+            start: self.start,
+            leaving: None,
+            admin: to_pass,
         };
         let exit = running.until_the_end(signals, self.events, requests).await;
         end(admin, writer).await;
-        exit
+        Ok(exit)
     }
 }
 
@@ -195,6 +219,12 @@ struct Running<S> {
     published_unix_s: u64,
     draining: Option<Draining>,
     supervisor: Supervisor,
+    sockets: Sockets<S>,
+    /// To be passed on with these.
+    admin: Option<OwnedFd>,
+    start: Result<Start, String>,
+    /// Another process has taken over; until then, connections may ask once more.
+    leaving: Option<tokio::time::Instant>,
 }
 
 /// The time between the first signal and the end.
@@ -229,6 +259,7 @@ impl<S: 'static> Running<S> {
                 _ = minute.tick() => self.look_after().await,
                 () = self.supervisor.beat() => self.ask_cores(),
                 () = reached(deadline) => break Exit::TimedOut,
+                () = reached(self.leaving), if self.draining.is_none() => self.drain().await,
             }
             if !self.alive.contains(&true) {
                 break Exit::Failed;
@@ -248,17 +279,21 @@ impl<S: 'static> Running<S> {
         exit
     }
 
-    async fn answer(&mut self, request: Request) -> Answer {
-        match request {
+    async fn answer(&mut self, request: Request) -> Reply {
+        let answer = match request {
             Request::Ping {} => Answer::Pong { version: VERSION.to_owned(), pid: std::process::id() },
             Request::Status {} => Answer::Status(Box::new(self.status())),
             Request::Reload { dry_run } => self.reload(dry_run).await,
-        }
+            Request::Start {} => self.started(),
+            Request::Sockets {} => return self.pass_sockets(),
+            Request::Yield { to, .. } => self.yield_to(to).await,
+        };
+        answer.into()
     }
 
     /// Publishes what the configuration says now. When it is wrong nothing changes.
     async fn reload(&mut self, dry_run: bool) -> Answer {
-        if self.draining.is_some() {
+        if self.is_ending() {
             return self.refuse("it is draining and takes no new configuration".to_owned());
         }
         if dry_run {
@@ -294,7 +329,7 @@ impl<S: 'static> Running<S> {
 
     /// Publishes what is due without anybody asking. When it cannot be had, the next minute tries again.
     async fn look_after(&mut self) {
-        if self.draining.is_some() {
+        if self.is_ending() {
             return;
         }
         match (self.look_after)(self.generation + 1, &self.in_force.snapshot) {
@@ -312,6 +347,10 @@ impl<S: 'static> Running<S> {
     fn refuse(&self, message: String) -> Answer {
         self.log.note(&format!("not reloaded, nothing has changed: {message}"));
         Answer::Error { message }
+    }
+
+    fn is_ending(&self) -> bool {
+        self.draining.is_some() || self.leaving.is_some()
     }
 
     async fn drain(&mut self) {
@@ -374,7 +413,7 @@ impl<S: 'static> Running<S> {
             version: VERSION.to_owned(),
             pid: std::process::id(),
             uptime_s: self.started.elapsed().as_secs(),
-            draining: self.draining.is_some(),
+            draining: self.is_ending(),
             kernel: self.kernel.clone(),
             snapshot: SnapshotStatus {
                 generation: self.generation,

@@ -1,7 +1,9 @@
-//! What is said over the admin socket: one line of JSON each way, then the connection ends.
+//! What is said over the admin socket: one line of JSON each way, then the connection ends. Once descriptors come along
+//! with the answer: see [`Answer::Sockets`].
 
-use super::Status;
+use super::{Start, Status};
 use serde::{Deserialize, Serialize};
+use std::os::fd::OwnedFd;
 
 /// What a client asks, `{"command":"reload","dry_run":true}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +19,17 @@ pub enum Request {
     },
     /// Are you there?
     Ping {},
+    /// How were you started? Who asks may want to start another like you.
+    Start {},
+    /// Give me the sockets that you listen on. You go on until I ask for more.
+    Sockets {},
+    /// Leave what comes from now on to me, finish what you have begun, and end.
+    Yield {
+        /// My process.
+        to: u32,
+        /// I answer at your admin socket, too.
+        admin: bool,
+    },
 }
 
 /// What it is told, `{"answer":"error","message":"…"}`.
@@ -41,11 +54,39 @@ pub enum Answer {
         /// Of the process.
         pid: u32,
     },
+    /// How it was started.
+    Start(Box<Start>),
+    /// Descriptors come along (SCM_RIGHTS): so many listening sockets, then the admin socket, if there is one, then where
+    /// the log is written.
+    Sockets {
+        /// Without the last two.
+        count: usize,
+        /// Whether there is an admin socket.
+        admin: bool,
+    },
+    /// It leaves what comes to another process.
+    Yielded {
+        /// The process that has done so.
+        pid: u32,
+    },
     /// It was not done, and nothing has changed.
     Error {
         /// Why, for a human.
         message: String,
     },
+}
+
+/// An answer, and the descriptors that come along with it.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) answer: Answer,
+    pub(super) descriptors: Vec<OwnedFd>,
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Reply {
+        Reply { answer, descriptors: Vec::new() }
+    }
 }
 
 #[cfg(test)]
@@ -64,6 +105,8 @@ mod tests {
         check(r#"{"command":"reload"}"#, Some(Request::Reload { dry_run: false }));
         check(r#"{"command":"reload","dry_run":true}"#, Some(Request::Reload { dry_run: true }));
         check(r#"{"command":"reload","dryrun":true}"#, None); // a typo must not reload
+        check(r#"{"command":"yield","to":7,"admin":true}"#, Some(Request::Yield { to: 7, admin: true }));
+        check(r#"{"command":"yield"}"#, None);
         check(r#"{"command":"stop"}"#, None);
         check("status", None);
     }

@@ -58,6 +58,13 @@ impl Supervisor {
         (self.tell)(&[NotifyState::Stopping, NotifyState::Status(why)]);
     }
 
+    /// Another process has taken over, and tells from here on how it is.
+    pub(super) fn succeeded_by(&mut self, pid: u32) {
+        (self.tell)(&[NotifyState::MainPid(pid)]);
+        self.tell = Box::new(|_| ());
+        self.watchdog = None;
+    }
+
     /// Returns when cores are to be asked whether they are alive.
     pub(super) async fn beat(&mut self) {
         match &mut self.watchdog {

@@ -67,12 +67,20 @@ impl World {
             published_unix_s: 0,
             draining: None,
             supervisor: Supervisor::new(Box::new(tell), Some(WATCHDOG), 2),
+            sockets: Box::new(|_| Ok(vec![File::open("/dev/null")?.into()])),
+            start: Start::of_process(),
+            leaving: None,
+            admin: Some(File::open("/dev/null").unwrap().into()),
         };
         let exit = spawn_local(running.until_the_end(signals_in, events_in, requests_in));
         World { signals, events, requests, told, lines, exit, mistake, refusals, supervised }
     }
 
     async fn ask(&self, request: Request) -> Answer {
+        self.ask_for_all(request).await.answer
+    }
+
+    async fn ask_for_all(&self, request: Request) -> Reply {
         let (sender, answer) = oneshot::channel();
         self.requests.send((request, sender)).await.unwrap();
         answer.await.unwrap()
@@ -113,6 +121,7 @@ fn fake_core(number: usize, told: Arc<Mutex<Vec<String>>>, refusals: Arc<Mutex<u
         told.lock().unwrap().push(match command {
             Command::Publish(snapshot) => format!("{number} publish {snapshot}"),
             Command::Drain { timeout } => format!("{number} drain {}", timeout.as_secs()),
+            Command::Leave => format!("{number} leave"),
             Command::Ping => return true,
             Command::Stop => format!("{number} stop"),
         });
@@ -273,6 +282,49 @@ fn whoever_supervises_hears_of_reloads_and_of_the_end() {
 }
 
 #[test]
+fn another_process_takes_over_and_connections_may_ask_once_more() {
+    run(async |mut world| {
+        let Answer::Start(start) = world.ask(Request::Start {}).await else { panic!("no start") };
+        assert_eq!(start.pid, std::process::id());
+        let reply = world.ask_for_all(Request::Sockets {}).await;
+        assert_eq!((reply.answer, reply.descriptors.len()), (Answer::Sockets { count: 1, admin: true }, 3));
+        assert_eq!(world.told(), [""; 0], "until it is asked to, it goes on");
+        world.settle().await;
+        world.supervised.borrow_mut().clear();
+
+        assert_eq!(world.ask(Request::Yield { to: 7, admin: true }).await, Answer::Yielded { pid: std::process::id() });
+        assert_eq!(*world.supervised.borrow(), ["MAINPID=7"]);
+        assert_eq!(world.told(), ["0 leave", "1 leave"]);
+        // Whoever has nothing left now may be handed something by another core.
+        world.event(Event::Drained { core: 0 });
+        world.event(Event::Drained { core: 1 });
+        for request in [Request::Sockets {}, Request::Yield { to: 8, admin: true }, Request::Reload { dry_run: false }]
+        {
+            let Answer::Error { .. } = world.ask(request).await else { panic!("{request:?}") };
+        }
+        sleep(Duration::from_secs(4)).await;
+        assert_eq!(world.told(), [""; 0]);
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(world.told(), ["0 drain 30", "1 drain 30"]);
+        world.event(Event::Drained { core: 0 });
+        world.event(Event::Drained { core: 1 });
+        assert_eq!((&mut world.exit).await.unwrap(), Exit::Drained);
+        assert_eq!(*world.supervised.borrow(), ["MAINPID=7"], "of its own end nobody hears");
+        assert!(world.lines().contains("process 7 takes over"));
+    });
+}
+
+#[test]
+fn who_drains_makes_no_way() {
+    run(async |world| {
+        world.signal(Signal::Drain).await;
+        for request in [Request::Sockets {}, Request::Yield { to: 7, admin: true }] {
+            assert_eq!(world.ask(request).await, Answer::Error { message: "it is draining".to_owned() });
+        }
+    });
+}
+
+#[test]
 fn a_core_that_hangs_is_not_told_to_be_alive() {
     run(async |world| {
         let heard = || {
@@ -326,7 +378,9 @@ fn the_last_lines_are_written_before_the_end() {
         in_force: loaded(1),
         reload: Box::new(|_, _| Err(String::new())),
         look_after: Box::new(|_, _| None),
-        begin: Box::new(|| (PrivilegeStatus::default(), "ready".to_owned())),
+        begin: Box::new(|| Ok((PrivilegeStatus::default(), "ready".to_owned()))),
+        sockets: Box::new(|_| Ok(Vec::new())),
+        start: Start::of_process(),
         admin: None,
         memory: memory(),
         now_ms: || 0,
@@ -342,7 +396,7 @@ fn the_last_lines_are_written_before_the_end() {
             LocalSet::new().block_on(&runtime, control.serve_signals(|file| Output::Thread(Arc::new(file)), signals_in))
         }
     };
-    assert_eq!(exit, Exit::Drained);
+    assert_eq!(exit.unwrap(), Exit::Drained);
     let mut text = String::new();
     io::BufReader::new(reader).read_to_string(&mut text).unwrap();
     assert_eq!(text, "ready\ndraining for at most 30 s; a second signal ends at once\ndrained, ending\na last line\n");

@@ -22,12 +22,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 
-/// Accepts on one address until the snapshot has it no more or the core drains.
-pub async fn listen(cx: Rc<Context>, bound: Arc<Bound>, peers: Rc<[Peer]>) {
+/// Accepts on one socket of an address until the snapshot has it no more or the core is to end.
+pub async fn listen(cx: Rc<Context>, bound: Arc<Bound>, socket: usize, peers: Rc<[Peer]>) {
     let _through = cx.through(bound.key);
-    // The sockets of an address are shared out among the cores in order.
-    let Some(socket) = bound.sockets.get(cx.core % bound.sockets.len().max(1)) else { return };
-    let mut listener = match Listener::new(&cx.handle, socket) {
+    let mut listener = match Listener::new(&cx.handle, &bound.sockets[socket]) {
         Ok(listener) => listener,
         Err(error) => {
             let message = format!("cannot accept on {}: {error}", bound.address);
@@ -58,7 +56,8 @@ pub async fn listen(cx: Rc<Context>, bound: Arc<Bound>, peers: Rc<[Peer]>) {
             }
         }
     }
-    for socket in listener.close().await {
+    let last = if cx.has_left() { listener.leave().await } else { listener.close().await };
+    for socket in last {
         match Memory::try_place(&cx.memory, idle_bytes(&bound)) {
             Some(memory) => balance::place(&cx, &peers, Handed { socket, listener: bound.key, memory }),
             None => cx.stats.accept_errors.add(1),
@@ -142,7 +141,7 @@ fn descriptors(cx: &Context) -> u64 {
 
 /// An address is no longer accepted on.
 fn is_over(cx: &Context, key: u64) -> bool {
-    cx.is_draining() || cx.view().snapshot.listener(key).is_none()
+    cx.is_ending() || cx.view().snapshot.listener(key).is_none()
 }
 
 /// Whether accepting failed because of the one connection that was to be accepted.

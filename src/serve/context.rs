@@ -35,6 +35,7 @@ pub struct Context {
     /// Some of them are to end: their listener is in no view any more.
     has_overdue: Cell<bool>,
     log: RefCell<LogSink>,
+    has_left: Cell<bool>,
     draining: Cell<bool>,
     /// Who waits for the first line of a batch, and for the last connection.
     line_waiter: RefCell<Option<Waker>>,
@@ -98,6 +99,7 @@ impl Context {
             through: RefCell::default(),
             has_overdue: Cell::new(false),
             log: RefCell::new(log),
+            has_left: Cell::new(false),
             draining: Cell::new(false),
             line_waiter: RefCell::default(),
             drain_waiter: RefCell::default(),
@@ -195,6 +197,18 @@ impl Context {
         })
     }
 
+    /// Leaves what comes to our addresses to another process. Connections that are here serve their next request as the
+    /// last one, and may take their time to ask.
+    pub fn leave(&self) {
+        self.has_left.set(true);
+        self.handle.wake_all();
+    }
+
+    /// Whether [`Context::leave`] was called.
+    pub fn has_left(&self) -> bool {
+        self.has_left.get()
+    }
+
     /// Ends idle connections, and others after the exchange that they are in.
     pub fn drain(&self) {
         self.draining.set(true);
@@ -204,6 +218,11 @@ impl Context {
     /// Whether [`Context::drain`] was called.
     pub fn is_draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// Whether nothing new is begun, for either reason.
+    pub fn is_ending(&self) -> bool {
+        self.has_left() || self.is_draining()
     }
 
     /// Writes to the access log.
@@ -236,7 +255,7 @@ impl Context {
     /// A connection has ended.
     pub fn connection_closed(&self) {
         self.pools.room().changed();
-        if self.is_draining() {
+        if self.is_ending() {
             wake(&self.drain_waiter);
         }
     }

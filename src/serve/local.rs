@@ -25,7 +25,7 @@ const SEND_TIME: Duration = Duration::from_secs(10);
 pub(super) async fn answer(cx: &Rc<Context>, client: &mut Client, reply: Reply, mut meter: Recycled<Meter>) -> After {
     // A body that is not read would be taken for the next request; so the connection ends, gently.
     let facts = &meter.facts;
-    let keep_alive = facts.stays && !facts.has_body && !cx.is_draining();
+    let keep_alive = facts.stays && !facts.has_body && !cx.is_ending();
     let date = cx.date();
     let secure = secure_site(cx, client, facts);
     let page = PageCx {

@@ -180,7 +180,7 @@ pub(super) fn decide(cx: &Context, client: &mut Client, facts: &mut Facts) -> De
     };
     let head_len = head.head_len;
     facts.learn(&head, view.snapshot.config.log.format.is_some(), cx.handle.take_bytes());
-    facts.stays &= is_current && !cx.is_draining();
+    facts.stays &= is_current && !cx.is_ending();
     let trusted = &view.snapshot.config.trusted_proxies;
     facts.client = Some(client_address(client.address, &head.fields, trusted));
     let decision = match route(&view, listener, &head) {

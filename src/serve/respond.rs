@@ -60,7 +60,7 @@ pub(super) fn respond(
     let framing = client_framing(plan.version, head.body);
     // An early error is often all that the server reads of a request: then its rest would be thrown away.
     let request_ends = request_ends || (head.status < 400 && !plan.expects_continue);
-    let stays = plan.stays && framing != ResponseBody::Close && request_ends && !cx.is_draining();
+    let stays = plan.stays && framing != ResponseBody::Close && request_ends && !cx.is_ending();
     let response_cx = ResponseCx {
         framing,
         keep_alive: stays,

@@ -9,6 +9,8 @@ use tokio::sync::mpsc;
 pub enum Command<S> {
     /// New exchanges use this snapshot from now on.
     Publish(Arc<S>),
+    /// Leave the addresses to another process, and serve what is here for a while.
+    Leave,
     /// Accept no more; end what is in flight, and say [`Event::Drained`] when nothing is left.
     Drain {
         /// After this long the core closes what is left.

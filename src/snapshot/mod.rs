@@ -50,7 +50,7 @@ pub struct SnapshotPool {
     pub policy: Policy,
 }
 
-/// An address that is listened on, one socket for each core.
+/// An address that is listened on: one socket for each core, unless somebody else has made them.
 #[derive(Debug)]
 pub struct Bound {
     /// Tells listeners apart over the life of the process: a listener that stays keeps its number.
@@ -59,11 +59,19 @@ pub struct Bound {
     pub listener: crate::model::Listener,
     /// The address in use: the port is never 0.
     pub address: SocketAddr,
-    /// One for each core, in their order.
+    /// Shared out among the cores: see [`Bound::sockets_of`].
     pub sockets: Vec<Socket>,
 }
 
 impl Bound {
+    /// Which of its sockets a core has, of so many cores: the one that was made for it; of more than there are cores its
+    /// share, of fewer one that it shares with others.
+    pub fn sockets_of(&self, core: usize, cores: usize) -> impl Iterator<Item = usize> + use<> {
+        let count = self.sockets.len();
+        let (first, step) = if count < cores { (core % count.max(1), count.max(1)) } else { (core, cores) };
+        (first..count).step_by(step)
+    }
+
     /// The address in use, with what is spoken there.
     pub fn url(&self) -> String {
         format!("{}://{}", self.listener.protocol.scheme(), self.address)

@@ -30,6 +30,8 @@ pub struct Plan<'a> {
     pub gate: Option<&'a Arc<Gate>>,
     /// Nothing new may begin.
     pub is_draining: bool,
+    /// Another process takes what comes to our addresses.
+    pub has_left: bool,
 }
 
 /// A flow that has ended: what the log is told.

@@ -31,17 +31,22 @@ const DRAIN_IDLE: Duration = Duration::from_secs(1);
 /// Idle flows may stay this much longer, an eighth of their time at most, so that many end at once.
 const SWEEP_STEP: Duration = Duration::from_secs(1);
 
-/// Passes on what comes to one address until the snapshot has it no more, or the core drains and the last flow has ended.
-/// Wants to be woken ([`Handle::wake_all`]) when either changes.
-pub async fn serve_udp(host: Rc<dyn Host>, share: Share, handle: Handle, bound: Arc<Bound>) {
-    serve(host, share, handle, bound, FLOWS_MAX).await;
+/// Passes on what comes to one socket of an address until the snapshot has it no more, or the core is to end and the
+/// last flow has ended. Wants to be woken ([`Handle::wake_all`]) when either changes.
+pub async fn serve_udp(host: Rc<dyn Host>, share: Share, handle: Handle, bound: Arc<Bound>, socket: usize) {
+    serve(host, share, handle, bound, socket, FLOWS_MAX).await;
 }
 
 /// The same, with another maximum.
-pub(super) async fn serve(host: Rc<dyn Host>, share: Share, handle: Handle, bound: Arc<Bound>, flows_max: usize) {
-    // The sockets of an address are shared out among the cores in order.
-    let Some(socket) = bound.sockets.get(share.core % bound.sockets.len().max(1)) else { return };
-    let socket = match Udp::new(&handle, socket) {
+pub(super) async fn serve(
+    host: Rc<dyn Host>,
+    share: Share,
+    handle: Handle,
+    bound: Arc<Bound>,
+    socket: usize,
+    flows_max: usize,
+) {
+    let socket = match Udp::new(&handle, &bound.sockets[socket]) {
         Ok(socket) => socket,
         Err(error) => {
             let message = format!("cannot receive on {}: {error}", bound.address);
@@ -57,15 +62,18 @@ pub(super) async fn serve(host: Rc<dyn Host>, share: Share, handle: Handle, boun
         generation: Cell::new(0),
         idle: Cell::default(),
         is_draining: Cell::default(),
+        has_left: Cell::default(),
     };
-    let mut receiver = socket.receiver();
+    let mut receiver = Some(socket.receiver());
     let mut alarm = Alarm::new(&base.handle);
     while let Next::Rest = poll_fn(|cx| listener.poll(&mut receiver, &mut alarm, cx)).await {
         base.share.stats.accept_errors.add(1);
         Sleep::new(&base.handle, REST).await;
     }
-    // It cannot fail but for want of memory, and then the descriptor's end does it a little later.
-    let _ = socket.stop();
+    if !listener.has_left.get() {
+        // It cannot fail but for want of memory, and then the descriptor's end does it a little later.
+        let _ = socket.stop();
+    }
 }
 
 struct Listener {
@@ -78,6 +86,7 @@ struct Listener {
     /// How long a flow may be idle.
     idle: Cell<Duration>,
     is_draining: Cell<bool>,
+    has_left: Cell<bool>,
 }
 
 enum Next {
@@ -87,16 +96,20 @@ enum Next {
 }
 
 impl Listener {
-    fn poll(&self, receiver: &mut DatagramReceiver, alarm: &mut Alarm, cx: &mut Context<'_>) -> Poll<Next> {
+    fn poll(&self, receiver: &mut Option<DatagramReceiver>, alarm: &mut Alarm, cx: &mut Context<'_>) -> Poll<Next> {
         if !self.is_wanted() {
             return Poll::Ready(Next::Stop);
         }
         // Not endless: the kernel brings more only between two turns.
-        while let Poll::Ready(received) = receiver.poll_recv(cx) {
+        while let Some(Poll::Ready(received)) = receiver.as_mut().map(|receiver| receiver.poll_recv(cx)) {
             match received {
                 Ok(datagram) => self.pass_on(&datagram),
                 Err(_) => return Poll::Ready(Next::Rest),
             }
+        }
+        if self.has_left.get() {
+            // What comes is for whoever has the socket now. Answers go out as before.
+            *receiver = None;
         }
         self.end_idle(alarm, cx);
         if self.is_draining.get() && self.table.borrow().len() == 0 { Poll::Ready(Next::Stop) } else { Poll::Pending }
@@ -111,6 +124,7 @@ impl Listener {
             let Some(stream) = plan.stream(self.key) else { return };
             is_wanted = true;
             self.is_draining.set(plan.is_draining);
+            self.has_left.set(plan.has_left);
             self.idle.set(if plan.is_draining { stream.udp_idle.min(DRAIN_IDLE) } else { stream.udp_idle });
             if self.generation.replace(plan.snapshot.generation) != plan.snapshot.generation {
                 over = self.table.borrow_mut().take_all(|flow| !flow.is_wanted(plan, stream));
@@ -178,7 +192,8 @@ impl Listener {
     }
 
     fn begin_with(&self, plan: &Plan<'_>, key: Key, avoid: Option<usize>) -> Option<Rc<Flow>> {
-        if plan.is_draining {
+        // The last that come before another process takes them are served here.
+        if plan.is_draining && !plan.has_left {
             return None;
         }
         let stream = plan.stream(self.key)?;

@@ -9,11 +9,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// Passes on what comes to an address of UDP; see [`serve_udp`].
-pub(super) async fn datagrams(cx: Rc<Context>, bound: Arc<Bound>) {
+pub(super) async fn datagrams(cx: Rc<Context>, bound: Arc<Bound>, socket: usize) {
     // A view that has the listener is kept while it works.
     let _through = cx.through(bound.key);
     let host = Rc::new(UdpHost { cx: cx.clone(), listener: bound.key });
-    serve_udp(host, Share::clone(&cx), cx.handle.clone(), bound).await;
+    serve_udp(host, Share::clone(&cx), cx.handle.clone(), bound, socket).await;
 }
 
 struct UdpHost {
@@ -32,7 +32,8 @@ impl Host for UdpHost {
             views: &view.pools,
             pools: &self.cx.pools,
             gate: stream.map(|(_, gate)| gate),
-            is_draining: self.cx.is_draining(),
+            is_draining: self.cx.is_ending(),
+            has_left: self.cx.has_left(),
         });
     }
 

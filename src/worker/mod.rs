@@ -81,7 +81,7 @@ async fn work(cx: Rc<Context>, mut commands: Mailbox<Command<Snapshot>>, handed:
         open(&cx, bound, &peers);
     }
     loop {
-        let command = if cx.is_draining() {
+        let command = if cx.is_ending() {
             match race(commands.recv(), cx.drained()).await {
                 Either::Left(command) => command,
                 Either::Right(()) => {
@@ -94,6 +94,7 @@ async fn work(cx: Rc<Context>, mut commands: Mailbox<Command<Snapshot>>, handed:
         };
         match command {
             Some(Command::Publish(snapshot)) => publish(&cx, snapshot, &peers),
+            Some(Command::Leave) => cx.leave(),
             Some(Command::Drain { .. }) => cx.drain(),
             Some(Command::Ping) => _ = cx.events.send(Event::Alive { core: cx.core }),
             Some(Command::Stop) | None => break,
@@ -104,10 +105,12 @@ async fn work(cx: Rc<Context>, mut commands: Mailbox<Command<Snapshot>>, handed:
 
 /// Takes what comes to an address.
 fn open(cx: &Rc<Context>, bound: &Arc<Bound>, peers: &Rc<[Peer]>) {
-    match bound.listener.protocol {
-        Protocol::Udp => cx.handle.spawn(datagrams::datagrams(cx.clone(), bound.clone())),
-        Protocol::Http | Protocol::Https | Protocol::Tcp => {
-            cx.handle.spawn(listen(cx.clone(), bound.clone(), peers.clone()));
+    for socket in bound.sockets_of(cx.core, peers.len() + 1) {
+        match bound.listener.protocol {
+            Protocol::Udp => cx.handle.spawn(datagrams::datagrams(cx.clone(), bound.clone(), socket)),
+            Protocol::Http | Protocol::Https | Protocol::Tcp => {
+                cx.handle.spawn(listen(cx.clone(), bound.clone(), socket, peers.clone()));
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -87,8 +87,15 @@ impl Proxy {
     #[track_caller]
     pub(crate) fn of_verb_in(config: &str, args: &[&str], environment: &[(&str, &str)]) -> Proxy {
         let mut command = Command::new(PROGRAM);
-        command.args(args);
+        command.args(args).stdin(Stdio::null());
         Proxy::of_command(config, command, environment, args.contains(&"--kernel"))
+    }
+
+    /// What the command starts, which gets this as its standard input.
+    #[track_caller]
+    pub(crate) fn given(config: &str, mut command: Command, stdin: Stdio) -> Proxy {
+        command.stdin(stdin);
+        Proxy::of_command(config, command, &[], false)
     }
 
     /// On one core, in a process that may have so many descriptors.
@@ -113,7 +120,6 @@ impl Proxy {
             .env("TMPDIR", dir.path())
             .env("STATE_DIRECTORY", dir.path())
             .envs(environment.iter().copied())
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -188,7 +194,12 @@ impl Proxy {
 
     /// Runs a verb that talks to this proxy.
     pub(crate) fn verb(&self, args: &[&str]) -> Output {
-        output(Command::new(PROGRAM).args(args).arg("--admin").arg(self.admin()).current_dir(self.dir.path()))
+        self.verb_of(Path::new(PROGRAM), args)
+    }
+
+    /// The same of another file of the program.
+    pub(crate) fn verb_of(&self, program: &Path, args: &[&str]) -> Output {
+        output(Command::new(program).args(args).arg("--admin").arg(self.admin()).current_dir(self.dir.path()))
     }
 
     #[track_caller]
@@ -233,6 +244,16 @@ impl Proxy {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    pub(crate) fn pid(&self) -> i64 {
+        i64::from(self.child.id())
+    }
+
+    /// The exit status, once it has ended; its log may go on, if another process has it.
+    #[track_caller]
+    pub(crate) fn wait_end(&mut self) -> Option<i32> {
+        end(&mut self.child).code()
     }
 
     /// The exit status, and all lines of the log.

@@ -32,6 +32,7 @@ complete -c ringferry -n "__fish_ringferry_needs_command" -f -a "explain" -d 'Sa
 complete -c ringferry -n "__fish_ringferry_needs_command" -f -a "cert" -d 'Show the certificates of the sites, or the one of our own authority'
 complete -c ringferry -n "__fish_ringferry_needs_command" -f -a "status" -d 'Show what a running Ringferry is doing'
 complete -c ringferry -n "__fish_ringferry_needs_command" -f -a "reload" -d 'Make a running Ringferry read its configuration again'
+complete -c ringferry -n "__fish_ringferry_needs_command" -f -a "upgrade" -d 'Have this program take over from a running one'
 complete -c ringferry -n "__fish_ringferry_needs_command" -f -a "proxy" -d 'Put one application behind a port, without a file'
 complete -c ringferry -n "__fish_ringferry_needs_command" -f -a "demo" -d 'Start three little sites and the proxy in front of them'
 complete -c ringferry -n "__fish_ringferry_needs_command" -f -a "version" -d 'Print the version'
@@ -65,8 +66,11 @@ complete -c ringferry -n "__fish_ringferry_using_subcommand status" -l json -d '
 complete -c ringferry -n "__fish_ringferry_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringferry -n "__fish_ringferry_using_subcommand reload" -l admin -d 'The admin socket [default: /run/ringferry.sock, or $XDG_RUNTIME_DIR/ringferry.sock where /run is not writable]' -r -F
 complete -c ringferry -n "__fish_ringferry_using_subcommand reload" -l dry-run -d 'Only say whether the file is good and its addresses are free'
+complete -c ringferry -n "__fish_ringferry_using_subcommand reload" -l or-upgrade -d 'Where the running process is of another program than this one, upgrade it instead'
 complete -c ringferry -n "__fish_ringferry_using_subcommand reload" -l json -d 'Print JSON'
 complete -c ringferry -n "__fish_ringferry_using_subcommand reload" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringferry -n "__fish_ringferry_using_subcommand upgrade" -l admin -d 'The admin socket [default: /run/ringferry.sock, or $XDG_RUNTIME_DIR/ringferry.sock where /run is not writable]' -r -F
+complete -c ringferry -n "__fish_ringferry_using_subcommand upgrade" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringferry -n "__fish_ringferry_using_subcommand proxy" -l from -d 'Where to listen: `:8080` (IPv4 and IPv6), `127.0.0.1:8080`, `[::1]:8080`' -r
 complete -c ringferry -n "__fish_ringferry_using_subcommand proxy" -l to -d 'Where the application is: a port of this machine, `host:port`, a URL, or `unix:PATH`' -r
 complete -c ringferry -n "__fish_ringferry_using_subcommand proxy" -l host -d 'Answer for this host only; others get 421' -r

@@ -1,6 +1,7 @@
 //! Descriptors that come from another process: by a unix socket (SCM_RIGHTS, unix(7)), or left open by whoever has
 //! started this one (sd_listen_fds(3)).
 
+use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
 use std::env;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -38,7 +39,10 @@ pub fn receive_with_descriptors(from: impl AsFd, bytes_max: usize) -> io::Result
     loop {
         let mut parts = [IoSliceMut::new(&mut buffer)];
         let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-        let message = recvmsg::<UnixAddr>(from.as_fd().as_raw_fd(), &mut parts, Some(&mut control), flags)?;
+        let message = match recvmsg::<UnixAddr>(from.as_fd().as_raw_fd(), &mut parts, Some(&mut control), flags) {
+            Err(Errno::EINTR) => continue,
+            received => received?,
+        };
         for found in message.cmsgs()? {
             let ControlMessageOwned::ScmRights(numbers) = found else { continue };
             // SAFETY: the kernel has just opened these for this process (SCM_RIGHTS), and nobody else has seen their

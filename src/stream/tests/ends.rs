@@ -3,6 +3,7 @@
 use super::Setup;
 use crate::model::{Balance, Config, HashKey};
 use crate::proto::error::Cause;
+use ringferry_runtime::net::Udp;
 use std::io::ErrorKind;
 
 #[test]
@@ -61,5 +62,24 @@ fn while_the_core_drains_flows_end_once_they_are_quiet_and_none_begins() {
         assert_eq!(client.ask("still here").await, "A still here");
         run.stopped().await;
         assert_eq!((bench.flows(), bench.ends.borrow()[0].error), (0, None));
+    });
+}
+
+#[test]
+fn what_comes_to_a_socket_that_another_process_has_is_left_to_it() {
+    Setup::default().run(|bench, run| async move {
+        let server = bench.server("A ");
+        run.publish(&[server.address]);
+        let mut client = bench.client();
+        assert_eq!(client.ask("hello").await, "A hello");
+        bench.is_draining.set(true);
+        bench.has_left.set(true);
+        bench.handle.wake_all();
+        run.stopped().await;
+        assert_eq!((bench.flows(), bench.ends.borrow()[0].error), (0, None));
+        // The socket is as good as ever.
+        let mut successor = Udp::new(&bench.handle, &bench.bound.sockets[0]).unwrap().receiver();
+        client.send("anybody?");
+        assert_eq!(bench.soon(successor.recv()).await.unwrap().segments().bytes(), b"anybody?");
     });
 }

@@ -47,6 +47,7 @@ struct Bench {
     registry: RefCell<Registry>,
     gate: Arc<Gate>,
     is_draining: Cell<bool>,
+    has_left: Cell<bool>,
     ends: RefCell<Vec<Ended>>,
     bound: Arc<Bound>,
 }
@@ -60,6 +61,7 @@ impl Host for Bench {
             pools: &self.pools,
             gate: Some(&self.gate),
             is_draining: self.is_draining.get(),
+            has_left: self.has_left.get(),
         });
     }
 
@@ -173,6 +175,7 @@ impl Setup {
                 registry: RefCell::new(registry),
                 gate: Arc::default(),
                 is_draining: Cell::new(false),
+                has_left: Cell::new(false),
                 ends: RefCell::default(),
                 bound: bound.clone(),
                 handle: handle.clone(),
@@ -204,7 +207,7 @@ impl Run {
         bench.publish_config(config, vec![bench.bound.clone()]);
         if self.task.borrow().is_none() {
             let (host, share) = (bench.clone(), bench.share.clone());
-            let serve = udp::serve(host, share, bench.handle.clone(), bench.bound.clone(), self.setup.flows_max);
+            let serve = udp::serve(host, share, bench.handle.clone(), bench.bound.clone(), 0, self.setup.flows_max);
             *self.task.borrow_mut() = Some(bench.handle.spawn_joinable(serve));
         }
     }
