@@ -7,7 +7,9 @@ mod simulated;
 
 use crate::buf::{GroupSettings, Pool};
 use crate::driver::{After, Slots, Stats};
-use crate::kernel::{Kernel, KernelChoice, KernelError, KernelKind, KernelSettings, Op, PipeEnds, RingRestriction};
+use crate::kernel::{
+    Kernel, KernelChoice, KernelError, KernelKind, KernelSettings, Op, PipeEnds, RingFeatures, RingRestriction,
+};
 use crate::sys::hold;
 use crate::sys::{Remote, Woken};
 use crate::task::{self, Outcome, Registered, RunQueue, Shelf, TaskTable, Turning};
@@ -194,6 +196,11 @@ impl Core {
     /// The handle for tasks.
     pub fn handle(&self) -> Handle {
         Handle(self.inner.clone())
+    }
+
+    /// What its ring has; `None` where there is no ring.
+    pub fn ring_features(&self) -> Option<RingFeatures> {
+        self.inner.kernel.borrow().features()
     }
 
     /// Whether its ring refuses what the runtime never asks of it.

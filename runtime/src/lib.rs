@@ -18,6 +18,7 @@ pub mod mailbox;
 pub mod net;
 mod op;
 pub mod plant;
+pub mod probe;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod sync;
@@ -29,7 +30,7 @@ pub use crate::buf::{Chunk, Group, Lent};
 pub use crate::core::{Core, Handle, Settings};
 pub use crate::cores::{CoreThread, available_cpus, pin, spawn_pinned};
 pub use crate::driver::Stats;
-pub use crate::kernel::{KernelChoice, KernelError, KernelKind, RingRestriction, Socket};
+pub use crate::kernel::{KernelChoice, KernelError, KernelKind, RingFeatures, RingRestriction, Socket};
 pub use crate::sys::listener::{Adopted, BindError, adopt, bind_tcp, bind_udp, is_taken, is_taken_udp};
 pub use crate::sys::passed::{left_open, receive_with_descriptors, send_with_descriptors};
 pub use crate::task::{Either, JoinHandle, Recycled, join, race};

@@ -49,6 +49,17 @@ pub(crate) enum Kernel {
     Sim(Box<sim::Sim>),
 }
 
+/// What a ring was found to have, of what not every kernel that is new enough has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RingFeatures {
+    /// Its work is done when the core waits, and not in between (6.1).
+    pub deferred: bool,
+    /// Waiting is not counted as waiting for a disk (6.15).
+    pub no_iowait: bool,
+    /// Whether it refuses what the runtime never asks of it.
+    pub restriction: RingRestriction,
+}
+
 /// Which kernel a core is to have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KernelChoice {
@@ -214,6 +225,14 @@ impl Kernel {
     /// Whether it refuses what the runtime never asks of it.
     pub(crate) fn restriction(&self) -> &RingRestriction {
         each!(self, kernel => kernel.restriction())
+    }
+
+    /// What its ring has; `None` where there is no ring.
+    pub(crate) fn features(&self) -> Option<RingFeatures> {
+        match self {
+            Kernel::Uring(uring) => Some(uring.features()),
+            _ => None,
+        }
     }
 
     /// System calls made to enter the kernel so far.

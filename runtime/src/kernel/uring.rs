@@ -1,6 +1,6 @@
 //! The kernel behind the seam: one io_uring.
 
-use super::{Completion, Held, KernelError, KernelSettings, Op, RingRestriction, Token, Wait};
+use super::{Completion, Held, KernelError, KernelSettings, Op, RingFeatures, RingRestriction, Token, Wait};
 use crate::buf::{BufferRing, Group, Groups, SHRINK_AFTER};
 use crate::sys::{Remote, message, ring, socket};
 use crate::time::Instant;
@@ -18,6 +18,7 @@ pub(crate) struct Uring {
     // Dropped before what the kernel may still look at. Its end is not waited for (and another core may keep the ring a
     // moment longer to send to it): `drop` sees to it that no operation writes anywhere by then.
     ring: IoUring,
+    deferred: bool,
     no_iowait: bool,
     restriction: RingRestriction,
     remote: Arc<Remote>,
@@ -87,6 +88,7 @@ impl Uring {
         };
         let mut uring = Uring {
             ring: made.ring,
+            deferred: made.deferred,
             no_iowait: made.no_iowait,
             restriction,
             remote,
@@ -204,6 +206,10 @@ impl Uring {
 
     pub(super) fn restriction(&self) -> &RingRestriction {
         &self.restriction
+    }
+
+    pub(super) fn features(&self) -> RingFeatures {
+        RingFeatures { deferred: self.deferred, no_iowait: self.no_iowait, restriction: self.restriction.clone() }
     }
 
     pub(super) fn enters(&self) -> u64 {

@@ -16,6 +16,15 @@ pub(crate) fn wall() -> std::time::Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// Whether something keeps the clock of the wall right, as the kernel has been told; `None` where it does not say.
+pub(crate) fn is_synchronized() -> Option<bool> {
+    // SAFETY: a timex is plain numbers, for which zero is a value; no mode is set, so the call only reads the clock.
+    let mut told: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: `told` is a valid timex that outlives the call.
+    let state = unsafe { libc::adjtimex(&mut told) };
+    (state >= 0).then_some(told.status & libc::STA_UNSYNC == 0)
+}
+
 /// Random bits for seeds and identifiers; not for keys.
 pub(crate) fn random_u64() -> u64 {
     let mut bytes = [0u8; 8];

@@ -38,8 +38,8 @@ const LITTLE_RECEIVED: libc::c_int = 64 * 1024;
 /// What Linux has let everybody ask for since ever (`wmem_max`, `rmem_max`).
 const USUAL: libc::c_int = 212_992;
 const MORE: libc::c_int = 640 * 1024;
-const MUCH_SENT: libc::c_int = 2 * 1024 * 1024;
-const MUCH_RECEIVED: libc::c_int = 4 * 1024 * 1024;
+pub(crate) const MUCH_SENT: libc::c_int = 2 * 1024 * 1024;
+pub(crate) const MUCH_RECEIVED: libc::c_int = 4 * 1024 * 1024;
 
 /// Bits of SO_BUF_LOCK (Linux 5.14): the sizes that were asked for hold, and the kernel changes them no more.
 const SENT_LOCKED: libc::c_int = 1;

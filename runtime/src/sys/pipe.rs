@@ -22,7 +22,7 @@ enum Of {
 }
 
 /// What is asked for. An unprivileged user gets some hundred of this size, then smaller ones.
-const CAPACITY: i32 = 256 * 1024;
+pub(crate) const CAPACITY: i32 = 256 * 1024;
 
 /// Makes a pipe.
 pub(crate) fn pipe() -> io::Result<PipeEnds> {
@@ -47,6 +47,11 @@ impl PipeEnds {
             libc::fcntl(write, libc::F_GETPIPE_SZ)
         };
         self.capacity = usize::try_from(capacity).unwrap_or(0);
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// Moves up to `len` bytes, and no more than it takes, from a socket into the pipe: 0 at the end of the stream.

@@ -9,6 +9,8 @@ use std::io;
 /// A ring, not yet enabled if it is to be restricted, and what was found while making it.
 pub(crate) struct Made {
     pub(crate) ring: IoUring,
+    /// What the kernel has to do for it is done when the core waits, and not in between (DEFER_TASKRUN, 6.1).
+    pub(crate) deferred: bool,
     /// IORING_ENTER_NO_IOWAIT may be passed (6.15): waiting is not shown as iowait.
     pub(crate) no_iowait: bool,
 }
@@ -28,30 +30,39 @@ pub enum KernelError {
     Resources(io::Error),
 }
 
+impl KernelError {
+    /// What happened.
+    pub fn cause(&self) -> String {
+        match self {
+            KernelError::Disabled(why) => format!("io_uring is switched off on this machine ({why})"),
+            KernelError::Refused(why) => format!("io_uring is refused to this process ({why})"),
+            KernelError::Missing(why) => {
+                format!("this kernel has no io_uring, or a seccomp profile hides it ({why})")
+            }
+            KernelError::TooOld(what) => format!("this kernel's io_uring has no {what}"),
+            KernelError::Resources(why) => format!("a core cannot be made ({why})"),
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            KernelError::Disabled(_) => "set sysctl kernel.io_uring_disabled=0",
+            KernelError::Refused(_) => {
+                "allow io_uring_setup, io_uring_enter and io_uring_register in the container's seccomp profile \
+                 (docker: --security-opt seccomp=FILE)"
+            }
+            KernelError::Missing(_) | KernelError::TooOld(_) => "Linux 6.1 or later is needed",
+            KernelError::Resources(_) => {
+                "it needs memory and descriptors; raise `ulimit -n`, and `ulimit -l` on old kernels"
+            }
+        }
+    }
+}
+
 impl fmt::Display for KernelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            KernelError::Disabled(why) => {
-                write!(f, "io_uring is switched off on this machine ({why}): set sysctl kernel.io_uring_disabled=0")
-            }
-            KernelError::Refused(why) => write!(
-                f,
-                "io_uring is refused to this process ({why}): allow io_uring_setup, io_uring_enter and \
-                 io_uring_register in the container's seccomp profile (docker: --security-opt seccomp=FILE)"
-            ),
-            KernelError::Missing(why) => write!(
-                f,
-                "this kernel has no io_uring, or a seccomp profile hides it ({why}): Linux 6.1 or later is needed"
-            ),
-            KernelError::TooOld(what) => {
-                write!(f, "this kernel's io_uring has no {what}: Linux 6.1 or later is needed")
-            }
-            KernelError::Resources(why) => write!(
-                f,
-                "a core cannot be made ({why}): it needs memory and descriptors; raise `ulimit -n`, and `ulimit -l` \
-                 on old kernels"
-            ),
-        }
+        write!(f, "{}: {}", self.cause(), self.remedy())
     }
 }
 
@@ -90,7 +101,7 @@ pub(crate) fn make(entries: u32, disabled: bool) -> Result<Made, KernelError> {
                     return Err(KernelError::TooOld("wait with a timeout"));
                 }
                 let no_iowait = params.is_feature_no_iowait();
-                return Ok(Made { ring, no_iowait });
+                return Ok(Made { ring, deferred: defer, no_iowait });
             }
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => last = Some(error),
             Err(error) => return Err(classify(error)),

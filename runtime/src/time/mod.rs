@@ -12,3 +12,8 @@ pub(crate) use wheel::{Key, Wheel};
 pub fn monotonic() -> Instant {
     crate::sys::clock::monotonic()
 }
+
+/// Whether something keeps the clock of the wall right (NTP), as the kernel has been told; `None` where it does not say.
+pub fn is_synchronized() -> Option<bool> {
+    crate::sys::clock::is_synchronized()
+}
