@@ -9,7 +9,7 @@ pub(super) fn limit() -> u64 {
 }
 
 /// How many of `limit` each core may have for connections, flows and what those need.
-pub(super) fn for_connections(limit: u64, cores: usize) -> u64 {
+pub fn for_connections(limit: u64, cores: usize) -> u64 {
     let each = (limit.saturating_sub(OF_PROCESS) / cores.max(1) as u64).saturating_sub(OF_CORE);
     // Half as many as this leaves are set aside (`Room::set_aside`), and open as well.
     (each - (each / 3).min(RESERVE_MAX)).max(MIN)

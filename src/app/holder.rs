@@ -1,5 +1,6 @@
-//! Who holds a port: found in /proc, for the error that says so.
+//! Who holds a port: found in /proc, for those who say so.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -9,14 +10,29 @@ const LISTENS: &str = "0A";
 const UNCONNECTED: &str = "07";
 
 /// Who has a port.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Holder {
-    /// Another process: its name and pid.
-    Another(String),
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Another process.
+    Another(Process),
     /// This one alone.
     Ourselves,
     /// Nobody that we may look at.
     Unseen,
+}
+
+/// A process: `nginx (pid 123)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// The name of its program, or what the program calls itself.
+    pub name: String,
+    /// Its number.
+    pub pid: u32,
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (pid {})", self.name, self.pid)
+    }
 }
 
 /// Who has `port`, of UDP or of TCP, as far as we may see it.
@@ -35,7 +51,7 @@ pub(super) fn holder(port: u16, udp: bool) -> Holder {
         }
         if pid != std::process::id() {
             let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
-            return Holder::Another(format!("{} (pid {pid})", name.trim_end()));
+            return Holder::Another(Process { name: name.trim_end().to_owned(), pid });
         }
         holder = Holder::Ourselves;
     }

@@ -6,7 +6,7 @@ use super::inherited::Inherited;
 use crate::model::{Listener, Protocol};
 use crate::snapshot::Bound;
 use ringferry_runtime::{BindError, bind_tcp, bind_udp, is_taken, is_taken_udp};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Weak};
 use std::thread::sleep;
@@ -84,17 +84,77 @@ pub(super) fn bind(
     bound.collect()
 }
 
+/// Why an address cannot be listened on.
+#[derive(Debug)]
+pub enum Obstacle {
+    /// Somebody listens there.
+    Held(Holder),
+    /// The port is for the privileged alone.
+    NotAllowed,
+    /// The machine has no such address.
+    NotHere,
+    /// What the kernel said.
+    Other(io::Error),
+}
+
+impl Obstacle {
+    fn of(error: io::Error, port: u16, udp: bool) -> Obstacle {
+        match error.kind() {
+            ErrorKind::AddrInUse => Obstacle::Held(holder(port, udp)),
+            ErrorKind::PermissionDenied => Obstacle::NotAllowed,
+            ErrorKind::AddrNotAvailable => Obstacle::NotHere,
+            _ => Obstacle::Other(error),
+        }
+    }
+
+    /// What is in the way.
+    pub fn cause(&self) -> String {
+        match self {
+            Obstacle::Held(Holder::Another(process)) => format!("{process} holds it"),
+            Obstacle::Held(Holder::Ourselves) => "sockets of this process are not closed yet".to_owned(),
+            Obstacle::Held(Holder::Unseen) => "it is in use, and by whom cannot be seen".to_owned(),
+            Obstacle::NotAllowed => "ports below 1024 need a privilege".to_owned(),
+            Obstacle::NotHere => "this machine does not have that address".to_owned(),
+            Obstacle::Other(error) => error.to_string(),
+        }
+    }
+
+    /// What to do about it, if that is known.
+    pub fn remedy(&self) -> Option<String> {
+        Some(match self {
+            Obstacle::Held(Holder::Another(_)) => "stop that, or listen on another address".to_owned(),
+            Obstacle::Held(Holder::Ourselves) => "try again in a moment".to_owned(),
+            Obstacle::Held(Holder::Unseen) => "listen on another address".to_owned(),
+            Obstacle::NotAllowed => format!(
+                "run as root, or: setcap cap_net_bind_service=+ep {}",
+                std::env::current_exe().map_or("ringferry".into(), |path| path.display().to_string())
+            ),
+            Obstacle::NotHere => "see `ip address`".to_owned(),
+            Obstacle::Other(_) => return None,
+        })
+    }
+}
+
+/// What is in the way of listening on an address, if anything is. Nothing stays bound.
+pub fn obstacle(listener: &Listener) -> Option<Obstacle> {
+    let BindError { address, error } = taken(listener).err()?;
+    Some(Obstacle::of(error, address.port(), is_udp(listener)))
+}
+
 fn available(listener: &Listener) -> Result<(), Failure> {
+    patiently(|| taken(listener)).map_err(|error| explain(error, listener))
+}
+
+fn taken(listener: &Listener) -> Result<(), BindError> {
     // Port 0 is a free one by definition.
     if listener.address.port() == 0 {
         return Ok(());
     }
     let is_taken = if is_udp(listener) { is_taken_udp } else { is_taken };
-    let taken = || match is_taken(listener.address, listener.dual_stack) {
+    match is_taken(listener.address, listener.dual_stack) {
         Err(BindError { error, .. }) if listener.dual_stack && no_ipv6(&error) => is_taken(ipv4(listener), false),
         result => result,
-    };
-    patiently(taken).map_err(|error| explain(error, listener))
+    }
 }
 
 fn make(listener: &Listener, cores: usize, key: u64) -> Result<Bound, Failure> {
@@ -137,23 +197,13 @@ fn ipv4(listener: &Listener) -> SocketAddr {
     (Ipv4Addr::UNSPECIFIED, listener.address.port()).into()
 }
 
-/// What to do about it, in one line.
+/// What is in the way and what to do about it, in one line.
 fn explain(error: BindError, listener: &Listener) -> Failure {
     let BindError { address, error } = error;
-    let why = match error.kind() {
-        ErrorKind::AddrInUse => match holder(address.port(), is_udp(listener)) {
-            Holder::Another(process) => format!("{process} holds it; stop that, or listen on another address"),
-            Holder::Ourselves => "sockets of this process are not closed yet; try again in a moment".to_owned(),
-            Holder::Unseen => "it is in use, and by whom cannot be seen; listen on another address".to_owned(),
-        },
-        ErrorKind::PermissionDenied => format!(
-            "ports below 1024 need a privilege; run as root, or: setcap cap_net_bind_service=+ep {}",
-            std::env::current_exe().map_or("ringferry".into(), |path| path.display().to_string())
-        ),
-        ErrorKind::AddrNotAvailable => "this machine does not have that address; see `ip address`".to_owned(),
-        _ => error.to_string(),
-    };
-    Failure::Resource(format!("cannot listen on {}://{address}: {why}", listener.protocol.scheme()))
+    let obstacle = Obstacle::of(error, address.port(), is_udp(listener));
+    let remedy = obstacle.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+    let (scheme, cause) = (listener.protocol.scheme(), obstacle.cause());
+    Failure::Resource(format!("cannot listen on {scheme}://{address}: {cause}{remedy}"))
 }
 
 #[cfg(test)]

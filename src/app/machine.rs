@@ -45,16 +45,17 @@ fn address() -> Option<Ipv4Addr> {
 
 /// Bytes of memory: of the machine, or of the control group that the process is in, if that has less. `None` where the
 /// kernel does not tell.
-pub(super) fn memory() -> Option<u64> {
+pub fn memory() -> Option<u64> {
     let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
     let groups = read(Path::new("/proc/self/cgroup"));
-    let machine = total(&read(Path::new("/proc/meminfo")));
+    let machine = meminfo(&read(Path::new("/proc/meminfo")), "MemTotal");
     machine.into_iter().chain(group_limits(&groups, read)).min()
 }
 
-/// `MemTotal` of /proc/meminfo.
-fn total(meminfo: &str) -> Option<u64> {
-    let kib = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix("kB")?;
+/// Bytes in a line of /proc/meminfo: `MemTotal`, `MemAvailable`.
+pub fn meminfo(text: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let kib = lines.next()?.trim().strip_suffix("kB")?;
     Some(kib.trim().parse::<u64>().ok()? << 10)
 }
 
@@ -92,8 +93,8 @@ mod tests {
             let read = |path: &Path| files.get(path).copied().unwrap_or_default().to_owned();
             assert_eq!(group_limits(groups, read), expect);
         }
-        assert_eq!(total("MemTotal:         948280 kB\nMemFree: 1 kB\n"), Some(948_280 << 10));
-        assert_eq!(total("MemFree: 1 kB\n"), None);
+        assert_eq!(meminfo("MemTotal:         948280 kB\nMemFree: 1 kB\n", "MemTotal"), Some(948_280 << 10));
+        assert_eq!(meminfo("MemFree: 1 kB\n", "MemTotal"), None);
         let (own, around) =
             ("/sys/fs/cgroup/system.slice/r.service/memory.max", "/sys/fs/cgroup/system.slice/memory.max");
         check("0::/system.slice/r.service\n", &[(own, "max\n"), (around, "536870912\n")], &[536_870_912]);

@@ -19,6 +19,10 @@ mod tests;
 mod tls;
 
 pub use certificates::{Certificates, Finding, SiteCertificates, terminations, upstream_findings};
+pub use descriptors::for_connections as descriptors_for_connections;
+pub use holder::{Holder, Process};
+pub use listeners::{Obstacle, obstacle};
+pub use machine::{meminfo, memory as machine_memory};
 pub use predecessor::SERVES;
 pub use state::State;
 

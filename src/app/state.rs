@@ -67,7 +67,7 @@ impl State {
     }
 
     /// The folder itself.
-    pub(super) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 

@@ -21,7 +21,7 @@ mod version;
 use crate::model::{Cores, KernelChoice};
 use clap::{Args, Parser, Subcommand};
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::{ExitCode, Termination};
@@ -88,6 +88,11 @@ fn say(answer: impl Display) {
 /// Prints the one line that an error is: what, where, why, what to do.
 fn complain(error: impl Display) {
     let _ = writeln!(io::stderr(), "ringferry: {error}");
+}
+
+/// Whether what goes to `stream` is coloured: where a person looks who has not said no (no-color.org).
+fn wants_color(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Seconds since 1970, by the clock of the wall.

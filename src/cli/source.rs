@@ -1,9 +1,9 @@
 //! From a file or a text to a configuration, with its problems printed: the first step of most verbs.
 
-use super::{CONFIG_FILE, Exit, complain};
+use super::{CONFIG_FILE, Exit, complain, wants_color};
 use crate::config::{Loaded, Problem, load};
 use crate::model::Config;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::Path;
 
 /// The configuration in `file`. Problems, warnings too, are printed; errors end the verb.
@@ -35,7 +35,7 @@ pub(super) fn read(file: &Path) -> Result<(String, String), Exit> {
 
 /// Prints problems to stderr, in colour where a person is likely to look.
 pub(super) fn print(problems: &[Problem], name: &str) {
-    let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let color = wants_color(&io::stderr());
     for problem in problems {
         eprintln!("{}", problem.render(name, color));
     }

@@ -1,14 +1,15 @@
 //! `ringferry status`: what a running process is doing, as text for a person or as it came.
 
 use super::ask::{Unanswered, ask};
-use super::{Exit, cert, complain, say, unix_s};
+use super::{Exit, cert, complain, say, unix_s, wants_color};
 use crate::control::{
     Answer, MeasureState, MemoryStatus, Numbers, PoolStatus, PrivilegeStatus, Request, ServerState, ServerStatus,
     Status, TlsStatus,
 };
+use crate::model::bytes;
 use crate::tls::INTERNAL;
 use std::fmt::Write;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 
@@ -22,8 +23,7 @@ pub(super) fn status(admin: &Path, json: bool) -> Exit {
     if json {
         say(serde_json::to_string_pretty(&status).unwrap_or_default());
     } else {
-        let color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        say(render(&status, unix_s(), color).trim_end());
+        say(render(&status, unix_s(), wants_color(&io::stdout())).trim_end());
     }
     Exit::Ok
 }
@@ -276,26 +276,10 @@ pub(super) fn span(ms: u64) -> String {
     }
 }
 
-/// `512 B`, `1.5 MiB`.
-fn bytes(count: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if count < 1024 {
-        return format!("{count} B");
-    }
-    let mut value = count as f64 / 1024.0;
-    let mut unit = 0;
-    // 1023.95 would be written as 1024.0.
-    while value >= 1023.95 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
-}
-
-const GREEN: &str = "\x1b[32m";
-const YELLOW: &str = "\x1b[33m";
-const RED: &str = "\x1b[31m";
-const PLAIN: &str = "\x1b[0m";
+pub(super) const GREEN: &str = "\x1b[32m";
+pub(super) const YELLOW: &str = "\x1b[33m";
+pub(super) const RED: &str = "\x1b[31m";
+pub(super) const PLAIN: &str = "\x1b[0m";
 
 #[cfg(test)]
 mod tests {
@@ -419,13 +403,9 @@ broken.test  none          clients are turned away; `ringferry check` says why
     }
 
     #[test]
-    fn spans_and_sizes_are_short() {
+    fn spans_are_short() {
         for (ms, expect) in [(0, "0 s"), (1, "1 s"), (59_000, "59 s"), (60_000, "1 min"), (3_600_000, "1 h 0 min")] {
             assert_eq!(span(ms), expect);
-        }
-        let sizes = [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1_048_575, "1.0 MiB"), (u64::MAX, "16.0 EiB")];
-        for (count, expect) in sizes {
-            assert_eq!(bytes(count), expect);
         }
     }
 }

@@ -36,7 +36,7 @@ mod word;
 
 pub use problem::{Problem, Severity};
 
-use crate::model::{Config, Cores, KernelChoice};
+use crate::model::{Config, Cores, KernelChoice, Listener};
 use reader::Scalar;
 
 /// What a text means, and what is wrong with it.
@@ -57,6 +57,11 @@ pub fn load(text: &str, file_name: &str) -> Loaded {
     let raw = raw::RawConfig::read(&document, &mut problems);
     let config = check::config(raw, &mut problems);
     Loaded { config: (!problems.has_errors()).then_some(config), problems: problems.into_sorted() }
+}
+
+/// What is listened on where a configuration does not say, if it has sites for both.
+pub fn usual_listeners() -> [Listener; 2] {
+    [defaults::LISTEN_HTTP, defaults::LISTEN_HTTPS]
 }
 
 /// Reads `cores` as the configuration does, for the command line: `2`, `0-2`, `0,2`.

@@ -2,7 +2,7 @@
 //!
 //! `config` builds a [`Config`] from TOML; everything above reads it. A value of these types cannot be wrong by
 //! itself: ids index the vectors they were made for, limits are in range, hosts and paths are normalised.
-//! Beside the nouns, the arithmetic that the layers above share: [`hash64`] and [`Rng`]; and [`Order`].
+//! Beside the nouns, the arithmetic that the layers above share: [`hash64`] and [`Rng`]; [`Order`]; and [`bytes`].
 
 mod access;
 mod ids;
@@ -13,6 +13,7 @@ mod order;
 mod pool;
 mod privileges;
 mod site;
+mod size;
 mod stream;
 mod tls;
 
@@ -25,6 +26,7 @@ pub use order::{NONE, Order};
 pub use pool::{Balance, HashKey, Pool, ProxyVersion, Server, ServerAddress};
 pub use privileges::Privileges;
 pub use site::{Action, HostPattern, Redirect, Route, Site};
+pub use size::bytes;
 pub use stream::Stream;
 pub use tls::{CertificateSource, Hsts, SiteTls, Termination, Trust, UpstreamTls};
 

@@ -15,6 +15,18 @@ pub struct CipherOrder {
     pub(super) ignore_client_order: bool,
 }
 
+impl CipherOrder {
+    /// The first of our suites, by its name in the standard.
+    pub fn first(&self) -> &'static str {
+        self.provider.cipher_suites.first().and_then(|suite| suite.suite().as_str()).unwrap_or_default()
+    }
+
+    /// Whether our order counts, and not that of clients.
+    pub fn is_ours(&self) -> bool {
+        self.ignore_client_order
+    }
+}
+
 /// The order for a processor. One without AES instructions needs four times the work for AES-128-GCM that it needs for
 /// ChaCha20-Poly1305 (a Cortex-A72: 27.9 against 7.3 instructions a byte), and most clients have the instructions and
 /// ask for AES first: there our order counts. With them every suite is cheap, and the client, which may be a phone
@@ -77,6 +89,8 @@ mod tests {
         };
         let (with, without) = (cipher_order(true), cipher_order(false));
         assert_eq!(sorted(&with), sorted(&without));
-        assert_eq!((with.ignore_client_order, without.ignore_client_order), (false, true));
+        assert_eq!((with.is_ours(), without.is_ours()), (false, true));
+        assert_eq!(with.first(), "TLS13_AES_128_GCM_SHA256");
+        assert_eq!(without.first(), "TLS13_CHACHA20_POLY1305_SHA256");
     }
 }
