@@ -36,7 +36,7 @@ mod word;
 
 pub use problem::{Problem, Severity};
 
-use crate::model::{Config, Cores, KernelChoice, Listener};
+use crate::model::{Config, Cores, KernelChoice};
 use reader::Scalar;
 
 /// What a text means, and what is wrong with it.
@@ -59,9 +59,19 @@ pub fn load(text: &str, file_name: &str) -> Loaded {
     Loaded { config: (!problems.has_errors()).then_some(config), problems: problems.into_sorted() }
 }
 
-/// What is listened on where a configuration does not say, if it has sites for both.
-pub fn usual_listeners() -> [Listener; 2] {
-    [defaults::LISTEN_HTTP, defaults::LISTEN_HTTPS]
+/// What a configuration means that says nothing, if it had sites with TLS and without: it has none.
+pub fn usual() -> Config {
+    Config {
+        listeners: vec![defaults::LISTEN_HTTP, defaults::LISTEN_HTTPS],
+        kernel: defaults::KERNEL,
+        limits: defaults::LIMITS,
+        timeouts: defaults::TIMEOUTS,
+        log: defaults::LOG,
+        via: defaults::VIA,
+        kernel_tls: defaults::KERNEL_TLS,
+        privileges: defaults::PRIVILEGES,
+        ..Config::default()
+    }
 }
 
 /// Reads `cores` as the configuration does, for the command line: `2`, `0-2`, `0,2`.

@@ -12,8 +12,9 @@ mod ties;
 mod tls;
 mod transport;
 
-use super::load;
 use super::reader::{Scalar, Wrong};
+use super::{load, usual};
+use crate::model::Config;
 
 /// What a scalar written as `text` means, as `show` has it, or what is wrong with it.
 #[track_caller]
@@ -30,4 +31,12 @@ fn check(text: &str, expect: &str) {
     let problems = load(text, "r.toml").problems;
     let shown: Vec<String> = problems.iter().map(|problem| problem.render("r.toml", false)).collect();
     assert_eq!(shown.join("\n"), expect);
+}
+
+#[test]
+fn what_is_usual_is_what_a_file_without_a_word_about_it_means() {
+    let text = "site = [{ host = 'a', upstream = 1 }, { host = 'b', tls = 'internal', upstream = 1 }]";
+    let loaded = load(text, "a.toml").config.unwrap();
+    let Config { sites, routes, pools, .. } = loaded.clone();
+    assert_eq!(Config { sites, routes, pools, ..usual() }, loaded);
 }
