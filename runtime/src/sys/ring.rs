@@ -54,7 +54,7 @@ impl KernelError {
             }
             KernelError::Missing(_) | KernelError::TooOld(_) => "Linux 6.1 or later is needed",
             KernelError::Resources(_) => {
-                "it needs memory and descriptors; raise `ulimit -n`, and `ulimit -l` on old kernels"
+                "it needs memory, some of it locked, and descriptors; raise `ulimit -n` and `ulimit -l`"
             }
         }
     }
