@@ -8,6 +8,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod detect;
+pub mod doctor;
 pub mod health;
 pub mod limit;
 pub mod listen;

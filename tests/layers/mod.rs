@@ -25,6 +25,8 @@ const ROWS: &[&[&str]] = &[
     &["worker"],
     &["control"],
     &["app"],
+    // Beside what it looks at, and not in it: nothing serves the better for it.
+    &["doctor"],
     &["demo"],
     // Above `app`, which boots a proxy from a configuration and does not know who typed what: another program, or a
     // test, could start it the same way. A verb that starts one calls down.
