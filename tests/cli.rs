@@ -1,9 +1,13 @@
 //! The command line: verbs, what they print, and exit codes that scripts may rely on.
 
-use crate::support::{Origin, Proxy, TempDir, WAIT, Wire, default_site, run_to_end, run_to_end_in, site};
+use crate::support::{
+    Origin, Proxy, SystemCall, TempDir, WAIT, Wire, default_site, run_to_end, run_to_end_in, site, under_seccomp,
+};
+use nix::libc::{ENOSYS, EPERM};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use seccompiler::SeccompAction;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Output;
@@ -127,7 +131,7 @@ fn version_and_help_are_for_people() {
     let version = stdout(&check("", &["version"], 0));
     assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
     let help = stdout(&check("", &["--help"], 0));
-    for verb in ["run", "check", "explain", "cert", "status", "reload", "proxy", "demo", "version"] {
+    for verb in ["run", "check", "explain", "cert", "status", "reload", "doctor", "proxy", "demo", "version"] {
         assert!(help.contains(verb), "{verb}");
         let text = stdout(&check("", &[verb, "--help"], 0));
         assert!(text.contains("Usage") && text.lines().count() > 5, "{verb}: {text}");
@@ -224,6 +228,99 @@ fn status_tells_what_is_going_on() {
     assert!((1..=2).contains(&status["totals"]["upstream_idle"].as_u64().unwrap()), "{status:#}");
     let text = stdout(&proxy.verb(&["status"]));
     assert!(text.contains(&origin.address().to_string()), "{text}");
+}
+
+#[test]
+fn the_doctor_looks_at_everything_and_says_it_to_people_and_programs() {
+    const SUBJECTS: [&str; 20] = [
+        "kernel",
+        "io_uring",
+        "page_size",
+        "ciphers",
+        "memlock",
+        "descriptors",
+        "pipes",
+        "socket_buffers",
+        "backlog",
+        "memory",
+        "disk",
+        "clock",
+        "throttling",
+        "container",
+        "dns",
+        "ipv6",
+        "configuration",
+        "certificates",
+        "upstreams",
+        "ports",
+    ];
+    let output = run_to_end(GOOD, &["doctor", "-c", "ringferry.toml", "--admin", "nobody.sock", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let findings = report["findings"].as_array().unwrap();
+    let of = |subject: &str| findings.iter().filter(move |finding| finding["subject"] == subject).collect::<Vec<_>>();
+    for subject in SUBJECTS {
+        assert!(!of(subject).is_empty(), "{subject}: {report:#}");
+    }
+    for finding in findings {
+        assert_eq!(finding["todo"].is_string(), finding["level"] != "ok", "{finding:#}");
+        assert!(finding["seen"].as_str().is_some_and(|seen| !seen.is_empty()), "{finding:#}");
+    }
+    // The exit code is what the findings are.
+    let bad = findings.iter().filter(|finding| finding["level"] == "bad").count();
+    assert_eq!(report["counts"]["bad"], bad, "{report:#}");
+    assert_eq!(output.status.code(), Some(i32::from(bad > 0)), "{report:#}");
+    assert!(report["machine"]["page_bytes"].as_u64().is_some_and(|bytes| bytes >= 4096), "{report:#}");
+    assert_eq!(of("configuration")[0]["seen"], "ringferry.toml is good; no Ringferry runs");
+    assert_eq!(of("ports")[0]["seen"], "http://127.0.0.1:0 is free");
+
+    let output = run_to_end(GOOD, &["doctor", "-c", "ringferry.toml", "--admin", "nobody.sock"]);
+    let text = stdout(&output);
+    assert!(text.contains("ringferry.toml is good") && text.contains(" ok"), "{text}");
+    assert!(!text.contains('\u{1b}'), "colours are for terminals: {text:?}");
+}
+
+#[test]
+fn the_doctor_tells_who_holds_a_port_and_fails_for_it() {
+    let doctor = |config: &str, admin: &str| {
+        let args = ["doctor", "-c", "ringferry.toml", "--admin", admin, "--json"];
+        let output = run_to_end(config, &args);
+        (output.status.code(), serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON"))
+    };
+    let ports = |report: &serde_json::Value| {
+        let findings = report["findings"].as_array().unwrap();
+        findings.iter().find(|finding| finding["subject"] == "ports").unwrap().clone()
+    };
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = |address| format!("[listen]\nhttp = \"{address}\"\n[[site]]\nhost = \"*\"\nupstream = 3000\n");
+    let (code, report) = doctor(&config(held.local_addr().unwrap()), "nobody.sock");
+    let found = ports(&report);
+    assert_eq!((code, &found["level"]), (Some(1), &serde_json::json!("bad")), "{report:#}");
+    assert!(found["seen"].as_str().unwrap().contains(&std::process::id().to_string()), "{found:#}");
+
+    // Of the one that runs it says so.
+    let origin = Origin::named("x");
+    let proxy = Proxy::to(&origin);
+    let (_, report) = doctor(&config(proxy.address()), proxy.admin().to_str().unwrap());
+    assert_eq!(ports(&report)["level"], "ok", "{report:#}");
+    let configuration = report["findings"].as_array().unwrap().iter().find(|found| found["subject"] == "configuration");
+    assert!(configuration.unwrap()["seen"].as_str().unwrap().contains("runs (pid "), "{report:#}");
+}
+
+#[test]
+fn the_doctor_tells_a_seccomp_profile_from_an_old_kernel() {
+    let calls = [SystemCall::IoUringSetup];
+    for errno in [EPERM, ENOSYS] {
+        let args = ["doctor", "-c", "ringferry.toml", "--admin", "nobody.sock", "--json"];
+        let refused = SeccompAction::Errno(errno as u32);
+        let output = under_seccomp(refused, &calls, || run_to_end(GOOD, &args));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let found = report["findings"].as_array().unwrap().iter().find(|found| found["subject"] == "io_uring").unwrap();
+        assert_eq!(report["machine"]["io_uring"], serde_json::Value::Null);
+        assert_eq!(found["level"], "hint", "{found:#}");
+        // The sysctl comes first where a machine has it set.
+        let seen = found["seen"].as_str().unwrap();
+        assert!(seen.contains("by a seccomp profile") || seen.contains("switched off"), "{seen}");
+    }
 }
 
 #[test]

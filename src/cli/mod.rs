@@ -9,6 +9,7 @@ mod boot;
 mod cert;
 mod check;
 mod demo;
+mod doctor;
 mod explain;
 mod proxy;
 mod reload;
@@ -38,6 +39,7 @@ pub fn main() -> Exit {
         Verb::Status(args) => status::status(&args.admin.path(), args.json),
         Verb::Reload(args) => reload::reload(&args.admin.path(), &args),
         Verb::Upgrade(args) => upgrade::upgrade(&args.admin.path()),
+        Verb::Doctor(args) => doctor::doctor(args),
         Verb::Proxy(args) => proxy::proxy(args),
         Verb::Demo(args) => demo::demo(args),
         Verb::Version => version::version(),
@@ -51,6 +53,8 @@ pub enum Exit {
     Ok,
     /// 1: the configuration is wrong, or cannot be read.
     Configuration,
+    /// 1 as well: `doctor` found something bad.
+    Unwell,
     /// 2: the command line is wrong. clap exits with the same code by itself.
     Usage,
     /// 2 as well: `check --strict` found warnings and no error.
@@ -66,7 +70,7 @@ impl Exit {
     pub fn code(self) -> u8 {
         match self {
             Exit::Ok => 0,
-            Exit::Configuration => 1,
+            Exit::Configuration | Exit::Unwell => 1,
             Exit::Usage | Exit::Warnings => 2,
             Exit::BindOrPermission => 3,
             Exit::NotRunning => 4,
@@ -108,6 +112,7 @@ fn unix_s() -> u64 {
 Try it:              ringferry demo
 One application:     ringferry proxy --from :8080 --to 3000
 From a file:         ringferry check -c sites.toml && ringferry run -c sites.toml
+Is the board well?   sudo ringferry doctor
 
 Exit codes: 0 ok, 1 configuration, 2 usage, 3 bind or permission, 4 not running.
 Signals of `run`: SIGHUP reloads, SIGTERM drains and ends, a second SIGTERM ends at once.")]
@@ -125,6 +130,7 @@ enum Verb {
     Status(StatusArgs),
     Reload(ReloadArgs),
     Upgrade(UpgradeArgs),
+    Doctor(DoctorArgs),
     Proxy(ProxyArgs),
     Demo(DemoArgs),
     /// Print the version
@@ -309,6 +315,30 @@ Examples:
 struct UpgradeArgs {
     #[command(flatten)]
     admin: AdminArg,
+}
+
+/// Say what of this machine matters for Ringferry, and what to do about it.
+///
+/// The kernel and io_uring, found by trying; limits of descriptors, pipes, sockets and memory; the disk; the clock, before
+/// which no certificate is judged; power and heat of a Raspberry Pi; the container, if it is one; names and IPv6. Of the
+/// configuration: whether it is good, its certificates, the names of its servers, and who holds its ports.
+///
+/// It changes nothing and takes no longer than a few seconds. The exit code is 1 if something is bad; hints are no reason.
+/// Run it with sudo to see what only root may.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  sudo ringferry doctor                      before the first start, or when something is odd
+  ringferry doctor -c sites.toml             with the ports, names and certificates of this file
+  ringferry doctor --json                    for scripts, and for a report")]
+struct DoctorArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    #[command(flatten)]
+    admin: AdminArg,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Put one application behind a port, without a file.

@@ -56,6 +56,14 @@ fn every_verb_takes_its_options() {
     check("ringferry cert ca --json", "verb: Some(Ca(CertCaArgs");
     check("ringferry status --admin /x --json", r#"socket: Some("/x") }, json: true"#);
     check("ringferry reload --dry-run --json", "dry_run: true");
+    check(
+        "ringferry doctor -c a.toml --admin /x --json",
+        r#"file: "a.toml" }, admin: AdminArg { socket: Some("/x") }, json: true"#,
+    );
+    check(
+        "ringferry doctor",
+        r#"file: "/etc/ringferry/ringferry.toml" }, admin: AdminArg { socket: None }, json: false"#,
+    );
     check("ringferry version", "Version");
 }
 
@@ -101,7 +109,9 @@ fn every_configuration_that_we_show_is_a_good_one() {
 
 #[test]
 fn help_is_an_answer_and_no_error() {
-    for verb in ["", "run", "check", "explain", "cert", "status", "reload", "upgrade", "proxy", "demo", "version"] {
+    for verb in
+        ["", "run", "check", "explain", "cert", "status", "reload", "upgrade", "doctor", "proxy", "demo", "version"]
+    {
         let error = Cli::try_parse_from(["ringferry", verb, "--help"].into_iter().filter(|word| !word.is_empty()));
         assert_eq!(error.map(|_| ()).map_err(|error| error.kind()), Err(ErrorKind::DisplayHelp), "{verb}");
     }
@@ -109,6 +119,16 @@ fn help_is_an_answer_and_no_error() {
 
 #[test]
 fn exit_codes_are_a_promise_to_scripts() {
-    let codes = [Exit::Ok, Exit::Configuration, Exit::Usage, Exit::Warnings, Exit::BindOrPermission, Exit::NotRunning];
-    assert_eq!(codes.map(Exit::code), [0, 1, 2, 2, 3, 4]);
+    let codes = [
+        (Exit::Ok, 0),
+        (Exit::Configuration, 1),
+        (Exit::Unwell, 1),
+        (Exit::Usage, 2),
+        (Exit::Warnings, 2),
+        (Exit::BindOrPermission, 3),
+        (Exit::NotRunning, 4),
+    ];
+    for (exit, code) in codes {
+        assert_eq!(exit.code(), code, "{exit:?}");
+    }
 }

@@ -33,6 +33,7 @@ complete -c ringferry -n "__fish_ringferry_needs_command" -f -a "cert" -d 'Show 
 complete -c ringferry -n "__fish_ringferry_needs_command" -f -a "status" -d 'Show what a running Ringferry is doing'
 complete -c ringferry -n "__fish_ringferry_needs_command" -f -a "reload" -d 'Make a running Ringferry read its configuration again'
 complete -c ringferry -n "__fish_ringferry_needs_command" -f -a "upgrade" -d 'Have this program take over from a running one'
+complete -c ringferry -n "__fish_ringferry_needs_command" -f -a "doctor" -d 'Say what of this machine matters for Ringferry, and what to do about it'
 complete -c ringferry -n "__fish_ringferry_needs_command" -f -a "proxy" -d 'Put one application behind a port, without a file'
 complete -c ringferry -n "__fish_ringferry_needs_command" -f -a "demo" -d 'Start three little sites and the proxy in front of them'
 complete -c ringferry -n "__fish_ringferry_needs_command" -f -a "version" -d 'Print the version'
@@ -71,6 +72,10 @@ complete -c ringferry -n "__fish_ringferry_using_subcommand reload" -l json -d '
 complete -c ringferry -n "__fish_ringferry_using_subcommand reload" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringferry -n "__fish_ringferry_using_subcommand upgrade" -l admin -d 'The admin socket [default: /run/ringferry.sock, or $XDG_RUNTIME_DIR/ringferry.sock where /run is not writable]' -r -F
 complete -c ringferry -n "__fish_ringferry_using_subcommand upgrade" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringferry -n "__fish_ringferry_using_subcommand doctor" -s c -l config -d 'The configuration file' -r -F
+complete -c ringferry -n "__fish_ringferry_using_subcommand doctor" -l admin -d 'The admin socket [default: /run/ringferry.sock, or $XDG_RUNTIME_DIR/ringferry.sock where /run is not writable]' -r -F
+complete -c ringferry -n "__fish_ringferry_using_subcommand doctor" -l json -d 'Print JSON'
+complete -c ringferry -n "__fish_ringferry_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringferry -n "__fish_ringferry_using_subcommand proxy" -l from -d 'Where to listen: `:8080` (IPv4 and IPv6), `127.0.0.1:8080`, `[::1]:8080`' -r
 complete -c ringferry -n "__fish_ringferry_using_subcommand proxy" -l to -d 'Where the application is: a port of this machine, `host:port`, a URL, or `unix:PATH`' -r
 complete -c ringferry -n "__fish_ringferry_using_subcommand proxy" -l host -d 'Answer for this host only; others get 421' -r
