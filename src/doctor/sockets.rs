@@ -31,20 +31,20 @@ pub(super) fn judge_buffers(sockets: &Sockets, advice: &Advice<'_>) -> Finding {
     };
     let (mut seen, mut settings) = (Vec::new(), Vec::new());
     if receive < WANTED.receive_bytes {
-        seen.push(format!("may hold {} of what comes, {} pay", size(receive), size(WANTED.receive_bytes)));
+        seen.push(format!("{} of what comes, where {} would pay", size(receive), size(WANTED.receive_bytes)));
         settings.push(format!("net.core.rmem_max={}", WANTED.receive_bytes));
     }
     // Where the kernel stays within what we ask for, it decides, and nothing is lost.
     let is_left_to_kernel = sockets.send_tuned.is_some_and(|tuned| tuned <= 2 * WANTED.send_bytes);
     if send < WANTED.send_bytes && !is_left_to_kernel {
-        seen.push(format!("{} of what is sent, {} pay", size(send), size(WANTED.send_bytes)));
+        seen.push(format!("{} of what is sent, where {} would pay", size(send), size(WANTED.send_bytes)));
         settings.push(format!("net.core.wmem_max={}", WANTED.send_bytes));
     }
     if settings.is_empty() {
         let told = format!("up to {} of what comes, {} of what is sent", size(receive), size(send));
         return Finding::ok("socket_buffers", told);
     }
-    let seen = format!("{}: for long bodies, and for bursts of datagrams", seen.join(", "));
+    let seen = format!("up to {}: long bodies go in smaller steps, bursts of datagrams get lost", seen.join(", "));
     Finding::hint("socket_buffers", seen, advice.sysctl(&settings))
 }
 

@@ -55,7 +55,7 @@ pub(super) fn judge_memory(memory: &Memory, budget: Result<Budget, Failure>) -> 
 pub(super) struct Disk {
     /// The folder, or the nearest one above that is there.
     path: PathBuf,
-    /// Bytes and free ones; `None` if it cannot be told.
+    /// Bytes and free ones; `None` if it cannot be told, as of one that lies in memory and has no bound.
     room: Option<(u64, u64)>,
     read_only: bool,
 }
@@ -76,6 +76,7 @@ pub(super) fn read_disk(config: &Config) -> Disk {
         let block = disk.fragment_size() as u64;
         (block * disk.blocks() as u64, block * disk.blocks_available() as u64)
     });
+    let room = room.filter(|(total, _)| *total > 0);
     Disk { path, room, read_only: told.is_some_and(|disk| disk.flags().contains(FsFlags::ST_RDONLY)) }
 }
 
