@@ -24,7 +24,7 @@ pub use holder::{Holder, Process};
 pub use listeners::{Obstacle, obstacle};
 pub use machine::{meminfo, memory as machine_memory};
 pub use predecessor::SERVES;
-pub use state::State;
+pub use state::{State, wants_authority};
 
 use crate::control::{AdminSocket, Control, KernelStatus, Loaded, PrivilegeStatus, Start};
 use crate::limit::{Budget, Clients, Gate, Rates, Requests};

@@ -184,7 +184,8 @@ pub(super) fn authority_to_look(config: &Config, now_s: u64) -> Result<Option<Au
     }
 }
 
-pub(super) fn wants_authority(config: &Config) -> bool {
+/// Whether a site has certificates of our own authority.
+pub fn wants_authority(config: &Config) -> bool {
     config.sites.iter().any(|site| match &site.tls {
         Some(SiteTls::Terminate(termination)) => termination.certificates.contains(&CertificateSource::Internal),
         _ => false,

@@ -2,7 +2,7 @@
 
 use super::files::Files;
 use super::{Finding, size};
-use crate::app::{Failure, State, machine_memory, meminfo};
+use crate::app::{Failure, State, machine_memory, meminfo, wants_authority};
 use crate::limit::Budget;
 use crate::model::Config;
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -58,6 +58,8 @@ pub(super) struct Disk {
     /// Bytes and free ones; `None` if it cannot be told, as of one that lies in memory and has no bound.
     room: Option<(u64, u64)>,
     read_only: bool,
+    /// Something has to be written there: our own authority.
+    is_wanted: bool,
 }
 
 /// Where the service of the package keeps it, whoever asks.
@@ -77,7 +79,12 @@ pub(super) fn read_disk(config: &Config) -> Disk {
         (block * disk.blocks() as u64, block * disk.blocks_available() as u64)
     });
     let room = room.filter(|(total, _)| *total > 0);
-    Disk { path, room, read_only: told.is_some_and(|disk| disk.flags().contains(FsFlags::ST_RDONLY)) }
+    Disk {
+        path,
+        room,
+        read_only: told.is_some_and(|disk| disk.flags().contains(FsFlags::ST_RDONLY)),
+        is_wanted: wants_authority(config),
+    }
 }
 
 /// A few files of some KiB have to fit; what else is on a board wants more.
@@ -92,13 +99,16 @@ pub(super) fn judge_disk(disk: &Disk) -> Finding {
     let seen = format!("{path}: {} of {} free", size(free), size(total));
     let what = "see what takes it: sudo du -xh / | sort -h | tail -n 20";
     if disk.read_only {
-        // What Linux does to a card that has failed.
-        let seen = format!("{path} can only be read, so an authority of our own cannot be kept there");
-        return Finding::bad(
-            "disk",
-            seen,
-            "see why: sudo dmesg | grep -i -e mmc -e ext4; name another folder with state",
-        );
+        // On purpose, or because the card has failed, which Linux answers so.
+        let why = "unless that is on purpose, see why: sudo dmesg | grep -i -e mmc -e ext4";
+        return match disk.is_wanted {
+            true => Finding::bad(
+                "disk",
+                format!("{path} can only be read, and an authority for tls = \"internal\" has to be kept there"),
+                format!("name another folder with state; {why}"),
+            ),
+            false => Finding::hint("disk", format!("{path} can only be read, which is enough to serve"), why),
+        };
     }
     match free {
         ..FULL => Finding::bad("disk", format!("{seen}: it is full"), what),
@@ -134,7 +144,12 @@ mod tests {
 
     #[test]
     fn a_full_or_broken_card_is_told() {
-        let disk = |free, read_only| Disk { path: "/var/lib".into(), room: Some((29 << 30, free)), read_only };
+        let disk = |free, read_only| Disk {
+            path: "/var/lib".into(),
+            room: Some((29 << 30, free)),
+            read_only,
+            is_wanted: true,
+        };
         for (free, read_only, level, told) in [
             (11 << 30, false, Level::Ok, "/var/lib: 11 GiB of 29 GiB free; nothing"),
             (50 * MIB, false, Level::Hint, "nearly full"),
@@ -144,6 +159,9 @@ mod tests {
             let found = judge_disk(&disk(free, read_only));
             assert_eq!((found.level, found.seen.contains(told)), (level, true), "{found:?}");
         }
+        // As boards are set up that lose their power now and then.
+        let unwanted = Disk { is_wanted: false, ..disk(11 << 30, true) };
+        assert_eq!(judge_disk(&unwanted).level, Level::Hint);
         assert_eq!(judge_disk(&Disk::default()).level, Level::Ok);
     }
 
