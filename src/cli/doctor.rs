@@ -1,10 +1,8 @@
 //! `ringferry doctor`: what matters on this machine and what to do about it, for a person or as JSON. What is looked at,
 //! and how it is judged, is in `doctor`.
 
-use super::ask::{Unanswered, ask};
 use super::status::{GREEN, PLAIN, RED, YELLOW};
 use super::{AdminArg, CONFIG_FILE, DoctorArgs, Exit, say, wants_color};
-use crate::control::{Answer, Request};
 use crate::doctor::{ConfigFile, Counts, Finding, Level, Report, Running, examine};
 use std::fmt::Write;
 use std::io;
@@ -14,7 +12,7 @@ pub(super) fn doctor(args: DoctorArgs) -> Exit {
     let path = &args.config.file;
     let file = ConfigFile::read(path, Path::new(CONFIG_FILE));
     let admin = args.admin.socket.or_else(|| file.config()?.admin.clone());
-    let running = running(&AdminArg { socket: admin }.path());
+    let running = Running::ask(&AdminArg { socket: admin }.path());
     let report = examine(path, &file, &running);
     if args.json {
         say(serde_json::to_string_pretty(&report).unwrap_or_default());
@@ -22,15 +20,6 @@ pub(super) fn doctor(args: DoctorArgs) -> Exit {
         say(render(&report, wants_color(&io::stdout())).trim_end());
     }
     if report.counts.bad > 0 { Exit::Unwell } else { Exit::Ok }
-}
-
-fn running(admin: &Path) -> Running {
-    match ask(admin, Request::Status {}) {
-        Ok(Answer::Status(status)) => Running::Yes(status),
-        Ok(_) => Running::Unknown("the answer does not fit the question".to_owned()),
-        Err(Unanswered { exit: Exit::NotRunning, .. }) => Running::No,
-        Err(Unanswered { .. }) => Running::Unknown(format!("{} is not for this user", admin.display())),
-    }
 }
 
 /// What is worst first; below each what is not well, what to do.

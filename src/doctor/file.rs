@@ -49,14 +49,11 @@ impl ConfigFile {
 pub(super) fn judge(path: &Path, file: &ConfigFile, running: &Running) -> Finding {
     let path = path.display();
     let check = format!("ringferry check -c {path}");
-    let serves = match running {
-        Running::Yes(status) => {
-            let (version, pid, kernel) = (&status.version, status.pid, &status.kernel.name);
-            format!("Ringferry {version} runs (pid {pid}), on {kernel}, by {}", status.snapshot.source)
-        }
-        Running::No => "no Ringferry runs".to_owned(),
-        Running::Unknown(why) => format!("whether a Ringferry runs cannot be told ({why})"),
-    };
+    let serves = running.told();
+    if matches!(running, Running::Silent) {
+        let todo = "see what it says, and restart it: journalctl -eu ringferry; sudo systemctl restart ringferry";
+        return Finding::bad("configuration", serves, todo);
+    }
     let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     match file {
         ConfigFile::Good(_, 0) => Finding::ok("configuration", format!("{path} is good; {serves}")),
@@ -107,6 +104,7 @@ mod tests {
             ),
             (absent, &Running::No, Level::Hint, "there is no /no/such/file.toml yet"),
             (other, &Running::No, Level::Bad, "cannot be read: No such file"),
+            (good(0), &Running::Silent, Level::Bad, "has not answered"),
         ] {
             let found = judge(usual, &file, running);
             assert_eq!((found.level, found.seen.contains(told)), (level, true), "{found:?}");

@@ -2,8 +2,8 @@
 //!
 //! Each file reads a part of the machine, and judges it: `read` does the I/O and decides nothing, `judge` is pure. What
 //! other parts of the program know already is asked of them, so that the doctor never says something else than they do.
-//! Nothing is changed, nothing is sent but a question to the resolver of the system, and nothing takes longer than
-//! [`PATIENCE`]. How it is shown is for `cli`.
+//! Nothing is changed, nothing is sent but a question to the resolver of the system, and no answer is waited for longer
+//! than [`PATIENCE`]. How it is shown is for `cli`.
 
 mod board;
 mod certificates;
@@ -35,7 +35,7 @@ use serde::Serialize;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How long an answer is waited for, of the resolver or of a program. All are asked at once.
+/// How long an answer is waited for: of the Ringferry that runs, and then of the resolver and of programs, all at once.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How a finding is meant.
