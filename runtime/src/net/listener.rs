@@ -33,27 +33,33 @@ impl Listener {
     }
 
     /// Stops accepting, and leaves the socket with all that comes to it to its other owners, in this process or another.
-    /// Returns the connections that had been accepted by then.
+    /// Returns the connections that had come by then, but for those that the others have accepted.
     pub async fn leave(mut self) -> Vec<Socket> {
         self.accepting.cancel();
         let mut accepted = Vec::new();
         while let Some(socket) = poll_fn(|cx| self.accepting.poll_rest(cx)).await {
             accepted.push(socket);
         }
+        // The kernel wakes one of those who wait for a connection. Where that was us, nobody else knows of it.
+        accepted.extend(self.queued());
         accepted
+    }
+
+    /// Connections that wait to be accepted.
+    fn queued(&self) -> Vec<Socket> {
+        let next = || {
+            let mut kernel = self.handle.kernel();
+            kernel.accept(self.descriptor.raw()).ok().map(|accepted| kernel.release(accepted))
+        };
+        std::iter::from_fn(next).take(BACKLOG as usize).collect()
     }
 
     /// Ends listening for all owners of the socket: who connects from now on is refused, and others may have the port.
     /// Returns the connections that had come by then.
     pub async fn close(mut self) -> Vec<Socket> {
-        let raw = self.descriptor.raw();
         // What waits in the queue when a socket stops listening is reset.
-        let queued = || {
-            let mut kernel = self.handle.kernel();
-            kernel.accept(raw).ok().map(|accepted| kernel.release(accepted))
-        };
-        let mut accepted: Vec<_> = std::iter::from_fn(queued).take(BACKLOG as usize).collect();
-        self.handle.kernel().stop_listening(raw);
+        let mut accepted = self.queued();
+        self.handle.kernel().stop_listening(self.descriptor.raw());
         // The accept in flight fails now, behind what it had brought before.
         while let Ok(socket) = self.accept().await {
             accepted.push(socket);
