@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034 # what it sets is for those who source it
 # What the scripts of this folder share; sourced, not run.
 # Everything that they fetch lies in $BOARD_HOME, outside of the clone; to remove that folder undoes it.
 
@@ -19,8 +20,15 @@ board_program=${CARGO_TARGET_DIR:-target}/$target/release/ringferry
 
 die() { echo "cross/${0##*/}: $*" >&2; exit 1; }
 
-# The newest C library that a program asks for.
-glibc_of() { LC_ALL=C readelf -V "$1" | grep -o 'GLIBC_[0-9.]*' | cut -d_ -f2 | sort -Vu | tail -n 1; }
+# The newest C library that a program asks for. That with DT_RELR is asked for by a name of its own.
+glibc_of() {
+    LC_ALL=C readelf -V "$1" | grep -o 'GLIBC_[0-9A-Z_.]*' | sed 's/GLIBC_ABI_DT_RELR/GLIBC_2.36/; s/GLIBC_//' | sort -Vu | tail -n 1
+}
+
+kernel_names() { (cd "$kernels" 2> /dev/null && echo *) || echo none; }
+
+# Of this program.
+version() { sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$here/../Cargo.toml"; }
 
 # apt with a state of its own, for another processor: the lists and packages of this system are neither read nor
 # changed, so it needs no root and no foreign architecture.
