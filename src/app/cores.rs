@@ -11,7 +11,7 @@ use crate::shared::{CoreStats, Events, Memory, Share};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use ringferry_runtime::{self as runtime, CoreThread, KernelKind, RingRestriction, Settings};
+use ringferry_runtime::{self as runtime, CoreThread, KernelError, KernelKind, RingRestriction, Settings};
 use ringferry_runtime::{available_cpus, mailbox, spawn_pinned};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -79,6 +79,8 @@ pub(super) struct Kernel {
     pub(super) kind: KernelKind,
     /// Why it is no ring, where one was wanted.
     pub(super) refused: Option<String>,
+    /// Where it is a ring, it may be epoll as well.
+    has_choice: bool,
 }
 
 /// Finds out by making a core, which is not kept: versions and files tell less.
@@ -97,21 +99,51 @@ pub(super) fn kernel(wanted: KernelChoice, restrict_ring: bool) -> Result<Kernel
         KernelKind::Uring => runtime::KernelChoice::Uring,
         KernelKind::Epoll => runtime::KernelChoice::Epoll,
     };
-    Ok(Kernel { choice, kind: core.kernel(), refused: core.refused().map(ToString::to_string) })
+    let refused = core.refused().map(ToString::to_string);
+    Ok(Kernel { choice, kind: core.kernel(), refused, has_choice: wanted == KernelChoice::Auto })
 }
 
-/// The threads of the cores, how to command them, and what became of their rings.
+impl Kernel {
+    /// Epoll for all, since there is not a ring for each.
+    fn without_rings(self, why: &KernelError) -> Kernel {
+        let choice = runtime::KernelChoice::Epoll;
+        Kernel { choice, kind: KernelKind::Epoll, refused: Some(why.to_string()), has_choice: false }
+    }
+}
+
+/// The threads of the cores, how to command them, what does their I/O, and what became of their rings.
 pub(super) struct Started {
+    pub(super) kernel: Kernel,
     pub(super) threads: Vec<CoreThread<()>>,
     pub(super) cores: Vec<Core<Snapshot>>,
     pub(super) restrictions: Vec<RingRestriction>,
 }
 
 /// Starts a core on each processor.
-pub(super) fn start(cpus: &[usize], kernel: runtime::KernelChoice, shared: Shared) -> Result<Started, Failure> {
+pub(super) fn start(cpus: &[usize], kernel: Kernel, shared: &Shared) -> Result<Started, Failure> {
+    match start_on(cpus, kernel, shared) {
+        // Rings take locked memory, which may have been enough for the first of them.
+        Err(NotStarted::Core(kernel, error)) if kernel.has_choice && kernel.kind == KernelKind::Uring => {
+            start_on(cpus, kernel.without_rings(&error), shared)
+        }
+        started => started,
+    }
+    .map_err(|not| match not {
+        NotStarted::Core(_, error) => Failure::Resource(error.to_string()),
+        NotStarted::Thread(why) => Failure::Resource(why),
+    })
+}
+
+/// Why a core has not started. Those before it end by themselves, since nobody can command them any more.
+enum NotStarted {
+    Core(Kernel, KernelError),
+    Thread(String),
+}
+
+fn start_on(cpus: &[usize], kernel: Kernel, shared: &Shared) -> Result<Started, NotStarted> {
     let stats: Vec<_> = cpus.iter().map(|_| Arc::new(CoreStats::default())).collect();
     let (handed_in, handed_out): (Vec<_>, Vec<_>) = cpus.iter().map(|_| mailbox::channel(HANDED)).unzip();
-    let mut all = Started { threads: Vec::new(), cores: Vec::new(), restrictions: Vec::new() };
+    let mut all = Started { kernel, threads: Vec::new(), cores: Vec::new(), restrictions: Vec::new() };
     for (core, handed) in handed_out.into_iter().enumerate() {
         let (commands, command_queue) = mailbox::channel(COMMANDS);
         let others = (0..cpus.len()).filter(|other| *other != core);
@@ -127,7 +159,7 @@ pub(super) fn start(cpus: &[usize], kernel: runtime::KernelChoice, shared: Share
                 descriptors: shared.descriptors,
                 events: shared.events.clone(),
             },
-            kernel,
+            kernel: all.kernel.choice,
             log: shared.log.sink(shared.snapshot.config.log.format),
             snapshot: shared.snapshot.clone(),
             commands: command_queue,
@@ -146,11 +178,11 @@ pub(super) fn start(cpus: &[usize], kernel: runtime::KernelChoice, shared: Share
             worker.run(&started);
         });
         let thread =
-            thread.map_err(|error| Failure::Resource(format!("cannot start a thread for core {core}: {error}")))?;
+            thread.map_err(|error| NotStarted::Thread(format!("cannot start a thread for core {core}: {error}")))?;
         match outcome.recv() {
             Ok(Ok(restriction)) => all.restrictions.push(restriction),
-            Ok(Err(error)) => return Err(Failure::Resource(error.to_string())),
-            Err(_) => return Err(Failure::Resource(format!("core {core} ended as it started; this is a bug"))),
+            Ok(Err(error)) => return Err(NotStarted::Core(all.kernel, error)),
+            Err(_) => return Err(NotStarted::Thread(format!("core {core} ended as it started; this is a bug"))),
         }
         all.threads.push(thread);
         all.cores

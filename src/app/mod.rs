@@ -151,7 +151,9 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         restrict_rings: wanted.restrict_rings,
         give_up_capabilities: changed,
     };
-    let Started { threads, cores, restrictions } = cores::start(&cpus, kernel.choice, shared)?;
+    let Started { kernel, threads, cores, restrictions } = cores::start(&cpus, kernel, &shared)?;
+    // The queues of log and events end when cores and control plane have.
+    drop(shared);
     privileges.rings = privilege::rings(&restrictions);
     let kernel = KernelStatus { name: kernel.kind.name().to_owned(), refused: kernel.refused };
     let output = match &predecessor {
