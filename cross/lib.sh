@@ -16,6 +16,7 @@ root=$BOARD_HOME/root         # files for the board
 kernels=$BOARD_HOME/kernels
 emulator=$BOARD_HOME/emulator # of this machine's kind, if it has none
 target=aarch64-unknown-linux-gnu
+profile=${CARGO_TARGET_DIR:-target}/$target/ringferry.profdata # see cross/train
 board_program=${CARGO_TARGET_DIR:-target}/$target/release/ringferry
 
 die() { echo "cross/${0##*/}: $*" >&2; exit 1; }
