@@ -31,7 +31,7 @@ const ROWS: &[&[&str]] = &[
     // Above `app`, which boots a proxy from a configuration and does not know who typed what: another program, or a
     // test, could start it the same way. A verb that starts one calls down.
     &["cli"],
-    &["lib", "main"],
+    &["lib", "main", "data"],
 ];
 
 /// The planes share what lies below them; neither names the other.
