@@ -57,7 +57,9 @@ impl Start {
 
     /// The service of systemd that it runs as, `ringferry.service`.
     pub fn service(&self) -> Option<&str> {
-        let path = self.group.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let mut groups = self.group.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+        // Version 2, or that of version 1 that systemd has for itself.
+        let (_, path) = groups.find(|(kinds, path)| matches!(*kinds, "" | "name=systemd") && path.len() > 1)?;
         let is_told = self.environment.iter().any(|(name, _)| name == "NOTIFY_SOCKET");
         path.rsplit('/').find(|group| group.ends_with(".service")).filter(|_| is_told)
     }
@@ -99,6 +101,8 @@ mod tests {
         check("0::/user.slice/user-1000.slice/session-1.scope\n", &told, None);
         let nested = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/web.service/inner\n";
         check(nested, &told, Some("web.service"));
+        let first = "5:memory:/a.service\n1:name=systemd:/system.slice/ringferry.service\n0::/\n";
+        check(first, &told, Some("ringferry.service"));
         check("", &told, None);
     }
 
