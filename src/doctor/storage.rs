@@ -22,8 +22,10 @@ pub(super) fn read_memory(files: &Files) -> Memory {
     Memory { total: machine_memory(), available }
 }
 
-/// With less the kernel begins to end programs.
-const SCARCE: u64 = 48 << 20;
+/// With less the kernel begins to end programs, or with less than an eighth of a small machine.
+fn scarce(total: u64) -> u64 {
+    (48 << 20).min(total / 8)
+}
 
 pub(super) fn judge_memory(memory: &Memory, budget: Result<Budget, Failure>) -> Finding {
     let budget = match budget {
@@ -38,7 +40,7 @@ pub(super) fn judge_memory(memory: &Memory, budget: Result<Budget, Failure>) -> 
     let available = available.min(total);
     let free = format!("{} of {} free", size(available), size(total));
     let who = "see what takes it: ps -eo rss,comm --sort=-rss | head";
-    if available < SCARCE {
+    if available < scarce(total) {
         return Finding::bad("memory", format!("{free}: next to nothing"), who);
     }
     if available < budget.ceiling {
@@ -136,6 +138,9 @@ mod tests {
         check(3791, 3012, Level::Ok, "2.9 GiB of 3.7 GiB free; Ringferry takes 256 MiB at the most");
         check(926, 200, Level::Hint, "memory = \\\"100MiB\\\"");
         check(926, 20, Level::Bad, "next to nothing");
+        // Half of the smallest board that is tried is as it should be.
+        check(102, 44, Level::Ok, "44 MiB of 102 MiB free");
+        check(102, 12, Level::Bad, "next to nothing");
         let unknown = judge_memory(&Memory::default(), Ok(Budget::for_machine(None, 4)));
         assert!(unknown.level == Level::Ok && unknown.seen.contains("does not tell"), "{unknown:?}");
         let failure = Failure::Configuration("resources.memory: 1 KiB are too little".into());
