@@ -2,17 +2,9 @@
 # What puts the program on an emulated board under load, for `cross/count` and `cross/train`; sourced after lib.sh, not run.
 
 board_tools() {
-    for tool in usr/sbin/nginx usr/sbin/haproxy usr/bin/wrk; do
-        [ -x "$root/$tool" ] || die "run cross/setup nginx haproxy wrk"
+    for tool in usr/sbin/nginx usr/sbin/haproxy usr/bin/wrk usr/bin/perf; do
+        [ -x "$root/$tool" ] || die "run cross/setup nginx haproxy wrk linux-perf"
     done
-}
-
-# The program that starts wrk on a board, and counts the instructions of others meanwhile.
-counter=$BOARD_HOME/counter
-make_counter() {
-    [ ! -x "$counter" ] || [ cross/counter.rs -nt "$counter" ] || return 0
-    LD_LIBRARY_PATH=$rust/lib/x86_64-linux-gnu "$rust/bin/rustc" --edition 2024 -O -C strip=symbols \
-        --target $target -C linker=aarch64-linux-gnu-gcc cross/counter.rs -o "$counter"
 }
 
 # Configurations of the proxies and of an origin, files for that, and a certificate, for /c of a board.

@@ -138,6 +138,14 @@ fn where_the_new_process_cannot_serve_nothing_changes() {
     assert!(told.contains("ringferry.toml:3:1") && told.contains("nothing has changed"), "{told}");
     assert_eq!(kept.get("a", "/").text(), "still");
     assert_eq!(proxy.status()["pid"], proxy.pid());
+    // One that fails later, since a new address is another's.
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = format!("[listen]\nhttp = [\"127.0.0.1:0\", \"{}\"]\n", held.local_addr().unwrap());
+    proxy.write_config(&(listen + &default_site(&origin)));
+    let told = proxy.verb(&["upgrade"]);
+    assert!(!told.status.success() && stderr(&told).contains("cannot listen on"), "{told:?}");
+    assert_eq!(proxy.status()["pid"], proxy.pid());
+    assert_eq!(proxy.get("a", "/").text(), "still");
     let nobody = run_to_end("", &["upgrade", "--admin", "nobody.sock"]);
     assert_eq!(nobody.status.code(), Some(4), "{nobody:?}");
 }
@@ -173,7 +181,6 @@ fn a_supervisor_hears_who_follows_and_then_from_that_alone() {
     let environment = [("NOTIFY_SOCKET", path.to_str().unwrap())];
     let mut proxy = Proxy::of_verb_in(&default_site(&origin), &run, &environment);
     assert!(hears().starts_with("READY=1"));
-    // It may be that these tests run in a service themselves; then systemctl would be asked.
     let successor = upgrade(&proxy);
     assert_eq!(hears(), format!("MAINPID={}", successor.0));
     assert_eq!(hears(), "READY=1 STATUS=serving ringferry.toml, snapshot 1");

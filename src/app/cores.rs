@@ -79,8 +79,8 @@ pub(super) struct Kernel {
     pub(super) kind: KernelKind,
     /// Why it is no ring, where one was wanted.
     pub(super) refused: Option<String>,
-    /// Where it is a ring, it may be epoll as well.
-    has_choice: bool,
+    /// It is a ring, and may be epoll instead.
+    may_go_without_ring: bool,
 }
 
 /// Finds out by making a core, which is not kept: versions and files tell less.
@@ -100,14 +100,19 @@ pub(super) fn kernel(wanted: KernelChoice, restrict_ring: bool) -> Result<Kernel
         KernelKind::Epoll => runtime::KernelChoice::Epoll,
     };
     let refused = core.refused().map(ToString::to_string);
-    Ok(Kernel { choice, kind: core.kernel(), refused, has_choice: wanted == KernelChoice::Auto })
+    let may_go_without_ring = wanted == KernelChoice::Auto && core.kernel() == KernelKind::Uring;
+    Ok(Kernel { choice, kind: core.kernel(), refused, may_go_without_ring })
 }
 
 impl Kernel {
     /// Epoll for all, since there is not a ring for each.
-    fn without_rings(self, why: &KernelError) -> Kernel {
-        let choice = runtime::KernelChoice::Epoll;
-        Kernel { choice, kind: KernelKind::Epoll, refused: Some(why.to_string()), has_choice: false }
+    fn without_rings(why: &KernelError) -> Kernel {
+        Kernel {
+            choice: runtime::KernelChoice::Epoll,
+            kind: KernelKind::Epoll,
+            refused: Some(why.to_string()),
+            may_go_without_ring: false,
+        }
     }
 }
 
@@ -123,8 +128,8 @@ pub(super) struct Started {
 pub(super) fn start(cpus: &[usize], kernel: Kernel, shared: &Shared) -> Result<Started, Failure> {
     match start_on(cpus, kernel, shared) {
         // Rings take locked memory, which may have been enough for the first of them.
-        Err(NotStarted::Core(kernel, error)) if kernel.has_choice && kernel.kind == KernelKind::Uring => {
-            start_on(cpus, kernel.without_rings(&error), shared)
+        Err(NotStarted::Core(kernel, error)) if kernel.may_go_without_ring => {
+            start_on(cpus, Kernel::without_rings(&error), shared)
         }
         started => started,
     }

@@ -1,7 +1,7 @@
 //! Listening sockets that somebody else has made: a process that this one takes over from, or systemd (socket
 //! activation). They are told by their addresses.
 
-use crate::model::{Listener, Protocol};
+use crate::model::Listener;
 use ringferry_runtime::{Adopted, Socket, adopt};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -35,13 +35,13 @@ impl Inherited {
     /// The sockets of `listener`, and the address that they are bound to.
     pub(super) fn take(&mut self, listener: &Listener) -> Option<(SocketAddr, Vec<Socket>)> {
         let address = self.address_of(listener)?;
-        let is_udp = is_udp(listener);
+        let is_udp = listener.is_udp();
         let taken = self.sockets.extract_if(.., |socket| socket.address == address && socket.is_udp == is_udp);
         Some((address, taken.map(|adopted| adopted.socket).collect()))
     }
 
     fn address_of(&self, listener: &Listener) -> Option<SocketAddr> {
-        let is_udp = is_udp(listener);
+        let is_udp = listener.is_udp();
         let fits = |socket: &&Adopted| socket.is_udp == is_udp && fits(socket, listener);
         self.sockets.iter().find(fits).map(|socket| socket.address)
     }
@@ -67,13 +67,10 @@ fn fits(socket: &Adopted, listener: &Listener) -> bool {
     is_both || (is_at(listener.address) && socket.dual_stack == (listener.dual_stack && listener.address.is_ipv6()))
 }
 
-fn is_udp(listener: &Listener) -> bool {
-    listener.protocol == Protocol::Udp
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Protocol;
     use ringferry_runtime::{bind_tcp, bind_udp};
     use std::net::{Ipv6Addr, TcpListener, TcpStream};
 

@@ -3,7 +3,7 @@
 use super::Failure;
 use super::holder::{Holder, holder};
 use super::inherited::Inherited;
-use crate::model::{Listener, Protocol};
+use crate::model::Listener;
 use crate::snapshot::Bound;
 use ringferry_runtime::{BindError, bind_tcp, bind_udp, is_taken, is_taken_udp};
 use std::io::{self, ErrorKind};
@@ -59,7 +59,7 @@ pub(super) fn bind(
     // A port of ours may change hands: `127.0.0.1:80` becomes `:80`; or come back that was given up just now.
     let is_ours = |listener: &Listener| {
         let same_port = |bound: Arc<Bound>| bound.address.port() == listener.address.port();
-        let same = |bound: Arc<Bound>| is_udp(&bound.listener) == is_udp(listener) && same_port(bound);
+        let same = |bound: Arc<Bound>| bound.listener.is_udp() == listener.is_udp() && same_port(bound);
         made.alive.iter().filter_map(Weak::upgrade).any(same)
     };
     for (listener, _) in wanted.iter().zip(&kept).filter(is_new) {
@@ -138,7 +138,7 @@ impl Obstacle {
 /// What is in the way of listening on an address, if anything is. Nothing stays bound.
 pub fn obstacle(listener: &Listener) -> Option<Obstacle> {
     let BindError { address, error } = taken(listener).err()?;
-    Some(Obstacle::of(error, address.port(), is_udp(listener)))
+    Some(Obstacle::of(error, address.port(), listener.is_udp()))
 }
 
 fn available(listener: &Listener) -> Result<(), Failure> {
@@ -150,7 +150,7 @@ fn taken(listener: &Listener) -> Result<(), BindError> {
     if listener.address.port() == 0 {
         return Ok(());
     }
-    let is_taken = if is_udp(listener) { is_taken_udp } else { is_taken };
+    let is_taken = if listener.is_udp() { is_taken_udp } else { is_taken };
     match is_taken(listener.address, listener.dual_stack) {
         Err(BindError { error, .. }) if listener.dual_stack && no_ipv6(&error) => is_taken(ipv4(listener), false),
         result => result,
@@ -158,7 +158,7 @@ fn taken(listener: &Listener) -> Result<(), BindError> {
 }
 
 fn make(listener: &Listener, cores: usize, key: u64) -> Result<Bound, Failure> {
-    let bind = if is_udp(listener) { bind_udp } else { bind_tcp };
+    let bind = if listener.is_udp() { bind_udp } else { bind_tcp };
     let bound = || match bind(listener.address, listener.dual_stack, cores) {
         Err(BindError { error, .. }) if listener.dual_stack && no_ipv6(&error) => bind(ipv4(listener), false, cores),
         bound => bound,
@@ -183,10 +183,6 @@ fn patiently<T>(mut bind: impl FnMut() -> Result<T, BindError>) -> Result<T, Bin
 const TRIES: u32 = 20;
 const TRY_AGAIN: Duration = Duration::from_millis(10);
 
-fn is_udp(listener: &Listener) -> bool {
-    listener.protocol == Protocol::Udp
-}
-
 /// A machine without IPv6: the address without a host means IPv4 alone there.
 fn no_ipv6(error: &std::io::Error) -> bool {
     const EAFNOSUPPORT: i32 = 97;
@@ -200,7 +196,7 @@ fn ipv4(listener: &Listener) -> SocketAddr {
 /// What is in the way and what to do about it, in one line.
 fn explain(error: BindError, listener: &Listener) -> Failure {
     let BindError { address, error } = error;
-    let obstacle = Obstacle::of(error, address.port(), is_udp(listener));
+    let obstacle = Obstacle::of(error, address.port(), listener.is_udp());
     let remedy = obstacle.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
     let (scheme, cause) = (listener.protocol.scheme(), obstacle.cause());
     Failure::Resource(format!("cannot listen on {scheme}://{address}: {cause}{remedy}"))
@@ -209,6 +205,7 @@ fn explain(error: BindError, listener: &Listener) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Protocol;
     use std::net::{TcpListener, UdpSocket};
     use std::thread::spawn;
 

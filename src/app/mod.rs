@@ -99,13 +99,15 @@ pub fn run(boot: Boot) -> Result<(), Failure> {
         None => Start::of_process(),
         Some(_) => Err("it is a demo, which ends with its terminal".to_owned()),
     };
+    // Before anything is opened that stays open, and could have a number of theirs.
+    let left_open = left_open();
     let (mut predecessor, passed) = Predecessor::of_environment()?.unzip();
-    let inherited = Inherited::of(passed.into_iter().flatten().chain(left_open()).collect());
+    let inherited = Inherited::of(passed.into_iter().flatten().chain(left_open).collect());
     let cpus = cores::choose(cores.as_ref().unwrap_or(&config.cores))?;
     let memory = Arc::new(Memory::new(share_out(&config, cpus.len())?));
     let admin = admin_path.as_deref().map(|path| {
         let bound = match predecessor.as_mut().and_then(|predecessor| predecessor.take_admin(path)) {
-            Some(listener) => AdminSocket::adopt(path, listener),
+            Some(listener) => Ok(AdminSocket::adopt(path, listener)),
             None => AdminSocket::bind(path),
         };
         bound.map_err(|error| {

@@ -1,6 +1,6 @@
 //! `ringferry reload`: makes a running process read its configuration again.
 
-use super::ask::{Unanswered, ask};
+use super::ask::{ask, unfit};
 use super::upgrade::{hand_over, started};
 use super::{Exit, ReloadArgs, complain, say};
 use crate::control::{Answer, Request, running_program};
@@ -20,10 +20,7 @@ pub(super) fn reload(admin: &Path, args: &ReloadArgs) -> Exit {
 fn reload_it(admin: &Path, dry_run: bool, json: bool) -> Exit {
     let answer = match ask(admin, Request::Reload { dry_run }) {
         Ok(answer) => answer,
-        Err(Unanswered { exit, message }) => {
-            complain(message);
-            return exit;
-        }
+        Err(exit) => return exit,
     };
     if json && let Ok(text) = serde_json::to_string(&answer) {
         say(text);
@@ -42,10 +39,7 @@ fn reload_it(admin: &Path, dry_run: bool, json: bool) -> Exit {
             }
             Exit::Configuration
         }
-        _ => {
-            complain("the answer does not fit the question");
-            Exit::NotRunning
-        }
+        _ => unfit(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `ringferry status`: what a running process is doing, as text for a person or as it came.
 
-use super::ask::{Unanswered, ask};
-use super::{Exit, cert, complain, say, unix_s, wants_color};
+use super::ask::ask_for;
+use super::{Exit, cert, say, unix_s, wants_color};
 use crate::control::{
     Answer, MeasureState, MemoryStatus, Numbers, PoolStatus, PrivilegeStatus, Request, ServerState, ServerStatus,
     Status, TlsStatus,
@@ -14,11 +14,13 @@ use std::ops::Range;
 use std::path::Path;
 
 pub(super) fn status(admin: &Path, json: bool) -> Exit {
-    let status = match ask(admin, Request::Status {}) {
-        Ok(Answer::Status(status)) => status,
-        Ok(Answer::Error { message }) => return failed(Exit::NotRunning, &message),
-        Ok(_) => return failed(Exit::NotRunning, "the answer does not fit the question"),
-        Err(Unanswered { exit, message }) => return failed(exit, &message),
+    let status = ask_for(admin, Request::Status {}, |answer| match answer {
+        Answer::Status(status) => Some(status),
+        _ => None,
+    });
+    let status = match status {
+        Ok(status) => status,
+        Err(exit) => return exit,
     };
     if json {
         say(serde_json::to_string_pretty(&status).unwrap_or_default());
@@ -26,11 +28,6 @@ pub(super) fn status(admin: &Path, json: bool) -> Exit {
         say(render(&status, unix_s(), wants_color(&io::stdout())).trim_end());
     }
     Exit::Ok
-}
-
-fn failed(exit: Exit, message: &str) -> Exit {
-    complain(message);
-    exit
 }
 
 fn render(status: &Status, now_unix_s: u64, color: bool) -> String {

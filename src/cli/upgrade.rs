@@ -4,7 +4,7 @@
 //! running one was, and gets the sockets from that. A service of systemd stays in its control group: there systemd is
 //! asked to run its `ExecReload`, which comes here again, from within.
 
-use super::ask::{Unanswered, ask};
+use super::ask::ask_for;
 use super::{Exit, complain, say};
 use crate::app::SERVES;
 use crate::control::{Answer, PREDECESSOR, Request, Start, control_group};
@@ -26,22 +26,11 @@ pub(super) fn upgrade(admin: &Path) -> Exit {
 }
 
 /// How the running process was started.
-pub(super) fn started(admin: &Path) -> Result<Start, Exit> {
-    match ask(admin, Request::Start {}) {
-        Ok(Answer::Start(start)) => Ok(*start),
-        Ok(Answer::Error { message }) => {
-            complain(message);
-            Err(Exit::NotRunning)
-        }
-        Ok(_) => {
-            complain("the answer does not fit the question");
-            Err(Exit::NotRunning)
-        }
-        Err(Unanswered { exit, message }) => {
-            complain(message);
-            Err(exit)
-        }
-    }
+pub(super) fn started(admin: &Path) -> Result<Box<Start>, Exit> {
+    ask_for(admin, Request::Start {}, |answer| match answer {
+        Answer::Start(start) => Some(start),
+        _ => None,
+    })
 }
 
 /// Starts this program as the running one was started, to take over from it. From here on either the one or the other

@@ -110,7 +110,7 @@ impl Listeners {
                     let what = format!("{} and {text:?} ({there}) are the same address", narrow.value.address);
                     problems.error(narrow.at, what, format!("keep {text:?}: it takes IPv4 and IPv6"));
                 } else {
-                    let taken = if is_udp(&wide.value) { "datagrams" } else { "connections" };
+                    let taken = if wide.value.is_udp() { "datagrams" } else { "connections" };
                     let what = format!("{} takes its {taken} away from {text:?} ({there})", narrow.value.address);
                     problems.warning(narrow.at, what, "fine if that is meant; else remove one of them");
                 }
@@ -156,7 +156,7 @@ fn idle(listen: &Option<Vec<At<Listener>>>, why: &str, sites: &[RawSite], proble
 fn covers(wide: &Listener, narrow: &Listener) -> bool {
     let (a, b) = (wide.address, narrow.address);
     place(wide) != place(narrow)
-        && is_udp(wide) == is_udp(narrow)
+        && wide.is_udp() == narrow.is_udp()
         && a.port() == b.port()
         && a.port() != 0
         && a.ip().is_unspecified()
@@ -165,11 +165,7 @@ fn covers(wide: &Listener, narrow: &Listener) -> bool {
 }
 
 fn place(listener: &Listener) -> Place {
-    (listener.address, listener.dual_stack, is_udp(listener))
-}
-
-fn is_udp(listener: &Listener) -> bool {
-    listener.protocol == Protocol::Udp
+    (listener.address, listener.dual_stack, listener.is_udp())
 }
 
 fn listen_text(listener: &Listener) -> String {

@@ -73,9 +73,9 @@ impl AdminSocket {
         }
     }
 
-    /// Takes over the one at `path` from a process that has passed it on.
-    pub fn adopt(path: &Path, listener: OwnedFd) -> io::Result<AdminSocket> {
-        Ok(AdminSocket { listener: Some(listener.into()), file: SocketFile::of(path)? })
+    /// The one at `path` that another process has passed on. Until it is served, its file is that one's.
+    pub fn adopt(path: &Path, listener: OwnedFd) -> AdminSocket {
+        AdminSocket { listener: Some(listener.into()), file: SocketFile { path: path.to_owned(), identity: None } }
     }
 
     /// The same socket, for another process.
@@ -86,6 +86,7 @@ impl AdminSocket {
     /// Answers clients by asking whoever reads `requests`: for ever, or until another process does.
     pub(super) async fn serve(mut self, requests: mpsc::Sender<Asked>) -> io::Result<()> {
         let Some(listener) = self.listener.take() else { return Ok(()) };
+        self.file.is_ours();
         let listener = UnixListener::from_std(listener)?;
         let room = Arc::new(Semaphore::new(CLIENTS_MAX));
         // Open for its descriptor alone: where connections have taken all others, it lets somebody ask what is wrong.
@@ -96,7 +97,7 @@ impl AdminSocket {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = passed_on.notified() => {
-                    self.file.belongs_to_another();
+                    self.file.is_of_another();
                     return Ok(());
                 }
             };
@@ -119,12 +120,11 @@ impl AdminSocket {
 }
 
 async fn converse(mut client: UnixStream, requests: mpsc::Sender<Asked>, passed_on: &Notify) -> io::Result<()> {
-    let request = timeout(CLIENT_TIMEOUT, read_request(&mut client)).await??;
-    let Reply { answer, descriptors } = match request {
+    let Reply { answer, descriptors, is_last } = match timeout(CLIENT_TIMEOUT, read_request(&mut client)).await?? {
         Ok(request) => ask(request, requests).await,
-        Err(ref message) => Answer::Error { message: message.clone() }.into(),
+        Err(message) => Answer::Error { message }.into(),
     };
-    if let (Ok(Request::Yield { admin: true, .. }), Answer::Yielded { .. }) = (&request, &answer) {
+    if is_last {
         passed_on.notify_one();
     }
     let mut line = serde_json::to_vec(&answer)?;
@@ -160,6 +160,7 @@ async fn ask(request: Request, requests: mpsc::Sender<Asked>) -> Reply {
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
+    /// `None` while another process is to remove it.
     identity: Option<(u64, u64)>,
 }
 
@@ -168,8 +169,13 @@ impl SocketFile {
         Ok(SocketFile { path: path.to_owned(), identity: Some(identity(path)?) })
     }
 
+    /// It goes with this value.
+    fn is_ours(&mut self) {
+        self.identity = identity(&self.path).ok();
+    }
+
     /// It stays when this value goes.
-    fn belongs_to_another(&mut self) {
+    fn is_of_another(&mut self) {
         self.identity = None;
     }
 }
@@ -281,11 +287,11 @@ mod tests {
             let answers = spawn_local(async move {
                 while let Some((request, answer)) = requests.recv().await {
                     let reply = match request {
-                        Request::Ping {} => Answer::Pong { version: "1".into(), pid: 2 },
-                        Request::Yield { .. } => Answer::Yielded { pid: 2 },
+                        Request::Ping {} => Answer::Pong { version: "1".into(), pid: 2 }.into(),
+                        Request::Yield { admin, .. } => Reply { is_last: admin, ..Answer::Yielded { pid: 2 }.into() },
                         other => panic!("{other:?}"),
                     };
-                    answer.send(reply.into()).unwrap();
+                    answer.send(reply).unwrap();
                 }
             });
             let answer = tokio::task::spawn_blocking(move || client.join().unwrap()).await.unwrap();
@@ -295,6 +301,14 @@ mod tests {
             answer
         });
         (answer, dir.socket().exists())
+    }
+
+    #[test]
+    fn who_has_not_served_yet_leaves_the_file_to_who_has() {
+        let dir = TempDir::new("adopted");
+        let first = AdminSocket::bind(&dir.socket()).unwrap();
+        drop(AdminSocket::adopt(&dir.socket(), first.to_pass().unwrap()));
+        assert!(dir.socket().exists());
     }
 
     #[test]

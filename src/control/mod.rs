@@ -286,7 +286,7 @@ impl<S: 'static> Running<S> {
             Request::Reload { dry_run } => self.reload(dry_run).await,
             Request::Start {} => self.started(),
             Request::Sockets {} => return self.pass_sockets(),
-            Request::Yield { to, .. } => self.yield_to(to).await,
+            Request::Yield { to, admin } => return self.yield_to(to, admin).await,
         };
         answer.into()
     }

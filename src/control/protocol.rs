@@ -76,16 +76,19 @@ pub enum Answer {
     },
 }
 
-/// An answer, and the descriptors that come along with it.
+/// An answer, and what goes with it.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) answer: Answer,
+    /// They come along.
     pub(super) descriptors: Vec<OwnedFd>,
+    /// Whoever asks from now on is answered by another process.
+    pub(super) is_last: bool,
 }
 
 impl From<Answer> for Reply {
     fn from(answer: Answer) -> Reply {
-        Reply { answer, descriptors: Vec::new() }
+        Reply { answer, descriptors: Vec::new(), is_last: false }
     }
 }
 

@@ -36,7 +36,7 @@ impl<S: 'static> Running<S> {
             let answer = Answer::Sockets { count: descriptors.len(), admin: self.admin.is_some() };
             descriptors.extend(self.admin.as_ref().map(OwnedFd::try_clone).transpose()?);
             descriptors.push(io::stderr().as_fd().try_clone_to_owned()?);
-            Ok(Reply { answer, descriptors })
+            Ok(Reply { descriptors, ..answer.into() })
         };
         match all() {
             Ok(reply) => reply,
@@ -45,15 +45,16 @@ impl<S: 'static> Running<S> {
     }
 
     /// From here on what comes is for process `to`. Connections that are here are served once more, and then drained.
-    pub(super) async fn yield_to(&mut self, to: u32) -> Answer {
+    /// It answers at the admin socket, too, if it `has_admin`.
+    pub(super) async fn yield_to(&mut self, to: u32, has_admin: bool) -> Reply {
         if let Some(refused) = self.makes_no_way() {
-            return refused;
+            return refused.into();
         }
         self.log.note(&format!("process {to} takes over; this one, {}, finishes what it has begun", process::id()));
         self.supervisor.succeeded_by(to);
         self.leaving = Some(Instant::now() + LEAVING);
         self.tell_cores(|| Command::Leave).await;
-        Answer::Yielded { pid: process::id() }
+        Reply { is_last: has_admin, ..Answer::Yielded { pid: process::id() }.into() }
     }
 
     fn makes_no_way(&self) -> Option<Answer> {

@@ -23,6 +23,11 @@ impl Listener {
         Listener { address, dual_stack, protocol: Protocol::Http, proxy_protocol: None }
     }
 
+    /// Whether it takes datagrams, and so shares no port with one that takes connections.
+    pub fn is_udp(&self) -> bool {
+        self.protocol == Protocol::Udp
+    }
+
     /// The address as configured, with what is spoken there: `https://[::]:443`.
     pub fn url(&self) -> String {
         format!("{}://{}", self.protocol.scheme(), self.address)

@@ -2,7 +2,7 @@
 
 use super::words;
 use crate::cli::status::span;
-use crate::model::{Access, Config, Listener, ListenerId, Protocol, Stream};
+use crate::model::{Access, Config, Listener, ListenerId, Stream};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -65,7 +65,7 @@ impl Taken<'_> {
 
     fn does(&self, config: &Config) -> Vec<String> {
         let Stream { pool, idle, udp_idle, max_connections, access, .. } = self.stream;
-        let is_udp = self.listener.protocol == Protocol::Udp;
+        let is_udp = self.listener.is_udp();
         let mut lines: Vec<String> = words::proxy_header(self.listener).into_iter().collect();
         lines.extend(words::access(Some(access)));
         let what = if is_udp { "datagrams" } else { "connections" };
