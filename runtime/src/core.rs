@@ -5,7 +5,7 @@ mod handle;
 #[cfg(feature = "sim")]
 mod simulated;
 
-use crate::buf::{GroupSettings, Pool};
+use crate::buf::{Chunk, GroupSettings, Pool};
 use crate::driver::{After, Slots, Stats};
 use crate::kernel::{
     Kernel, KernelChoice, KernelError, KernelKind, KernelSettings, Op, PipeEnds, RingFeatures, RingRestriction,
@@ -90,6 +90,9 @@ impl Settings {
 const HEAD_BUFFERS_PUBLISHED: u16 = 32;
 const BODY_BUFFERS_PUBLISHED: u16 = 4;
 const DATAGRAM_BUFFERS_PUBLISHED: u16 = 8;
+
+/// A timer that is so far away may be late by as much as a turn takes: to ask for the time costs more than it is worth.
+const FAR: Duration = Duration::from_millis(100);
 
 /// Tasks polled before what they submitted is handed to the kernel.
 const POLLS_PER_TURN: usize = 256;
@@ -212,6 +215,7 @@ impl Core {
     pub fn run<F: Future + 'static>(mut self, future: F) -> Option<F::Output> {
         let mut main = self.handle().spawn_joinable(future);
         let output = loop {
+            let _turning = Turning::enter(self.inner.queue.clone());
             self.run_ready();
             if let Some(output) = main.take_if_ended() {
                 break output;
@@ -224,19 +228,18 @@ impl Core {
 
     /// One turn: run ready tasks, hand over what they submitted, wait at most `timeout`, complete, fire timers.
     pub fn turn(&mut self, timeout: Option<Duration>) {
+        let _turning = Turning::enter(self.inner.queue.clone());
         self.run_ready();
         self.wait(timeout);
     }
 
     fn run_ready(&mut self) {
-        let _turning = Turning::enter(self.inner.queue.clone());
         self.inner.queue.open_outbox();
         self.inner.run_tasks();
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {
         let inner = self.inner.clone();
-        let _turning = Turning::enter(inner.queue.clone());
         inner.send_messages();
         let timeout = self.give_memory_back(timeout);
         let timeout = if inner.queue.len() > 0 { Some(Duration::ZERO) } else { inner.wait_time(timeout) };
@@ -337,9 +340,12 @@ impl Inner {
     }
 
     fn wait_time(&self, limit: Option<Duration>) -> Option<Duration> {
-        // The time of this turn is its beginning; the tasks have taken some since.
         let next = self.wheel.borrow().next();
-        let timer = next.map(|at| at.since(self.kernel.borrow().now()));
+        let timer = next.map(|at| match at.since(self.now.get()) {
+            far if far >= FAR => far,
+            // The time of this turn is its beginning; the tasks have taken some since.
+            _ => at.since(self.kernel.borrow().now()),
+        });
         match (limit, timer) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -374,6 +380,15 @@ impl Inner {
                     }
                 }
                 After::Close(fd) => self.kernel.borrow_mut().close(fd),
+                After::Ended(waker) => {
+                    let (chunk, _counted) = self.slots.borrow_mut().take_ended();
+                    if let Some(Chunk::Bytes(bytes, _)) = chunk {
+                        self.pool.give_back(bytes);
+                    }
+                    if let Some(waker) = waker {
+                        waker.wake();
+                    }
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ mod contract {
     mod cores;
     mod datagrams;
     mod orphans;
+    mod posted;
     mod queues;
     mod shutdown;
     mod streams;

@@ -82,7 +82,7 @@ impl Room {
     /// Ends the connection of a client that has been idle for the longest: first of those that have not said a word in
     /// a while, then of those that have been served. False where none is.
     pub fn end_oldest(&self) -> bool {
-        let Some(stream) = self.take_silent().or_else(|| self.kept.borrow_mut().take_oldest()) else { return false };
+        let Some(stream) = self.take_silent().or_else(|| self.take_kept()) else { return false };
         self.ending.set(self.ending.get() + 1);
         self.stats.idle_ended.add(1);
         // Whoever waits on it sees the end of what the client sends, behind anything that has come before: a request that
@@ -98,11 +98,27 @@ impl Room {
         if is_over { silent.take_oldest().map(|(stream, _)| stream) } else { None }
     }
 
+    fn take_kept(&self) -> Option<Stream> {
+        let mut kept = self.kept.borrow_mut();
+        for _ in 0..LOOKS_MAX {
+            let place = kept.oldest()?;
+            match kept.get(place)?.is_posting() {
+                false => return kept.take_oldest(),
+                // It would end no sooner than when its peer takes what it was sent last.
+                true => kept.renew(place),
+            };
+        }
+        None
+    }
+
     /// Something has ended or become idle: those that have waited for the longest look again.
     pub fn changed(&self) {
         self.changes.set(self.changes.get().wrapping_add(1));
         self.refill();
         let mut waiting = self.waiting.borrow_mut();
+        if waiting.is_empty() {
+            return;
+        }
         // Not all of them: what has changed is mostly good for one, and the others would look in vain each time.
         let count = waiting.len().min(WOKEN_MAX);
         // Called when the list is free again: a waker may do anything. An empty vector is no memory.
@@ -210,6 +226,9 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// accepts all that it has descriptors for before anybody here can say no.
 pub const RESERVE_MAX: u64 = 64;
 
+/// Those that are looked at for one that can end now.
+const LOOKS_MAX: usize = 16;
+
 /// Those that look again at one change.
 const WOKEN_MAX: usize = 4;
 
@@ -258,6 +277,24 @@ mod tests {
             assert!(matches!(end, Ok(None)));
             drop(places);
             assert_eq!((room.kept(), room.is_ending(), room.end_oldest()), (0, false, false));
+        });
+    }
+
+    #[test]
+    fn one_that_does_not_take_its_answer_is_passed_over() {
+        run(|room, handle| async move {
+            let (slow, _client) = pair(&handle).await;
+            let (idle, _other) = pair(&handle).await;
+            while slow.send(vec![0; 1 << 20], false).await.0.is_ok() {}
+            let stuck = slow.post(vec![0; 1 << 20], None);
+            let mut places = [room.place(false), room.place(false)];
+            places[0].take(&slow);
+            places[1].take(&idle);
+            assert!(room.end_oldest());
+            assert!(matches!(idle.receiver(Mode::Once(Group::Head)).recv().await, Ok(None)));
+            assert!(!room.end_oldest(), "the other one would not end");
+            drop(stuck);
+            assert!(room.end_oldest());
         });
     }
 

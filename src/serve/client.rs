@@ -6,16 +6,16 @@ use crate::limit::{Ticket, UNCOUNTED};
 use crate::model::SiteId;
 use crate::proto::error::{Cause, Error, Stage};
 use crate::proto::headers::AddressText;
-use crate::relay::{give_back, is_ahead, while_taken};
+use crate::relay::{is_ahead, while_taken};
 use crate::tls::PolicyId;
-use crate::wire::{Inbox, Intake, Outlet, Sending};
+use crate::wire::{Inbox, Intake, Outlet};
 use ringferry_parser::proxy_protocol::Addresses;
 use ringferry_runtime::Group;
-use ringferry_runtime::net::{Hold, Mode, Stream};
+use ringferry_runtime::net::{Hold, Mode, Posted, Stream};
 use ringferry_runtime::time::{Alarm, Elapsed, Instant};
 use std::cell::Cell;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{self, Poll};
 use std::time::Duration;
@@ -35,9 +35,10 @@ pub(super) struct Client {
     pub(super) shaken: Option<Box<Shaken>>,
     /// Its last request had a large body: the next one will, too.
     pub(super) bulky: bool,
-    /// The last answer, if it was small and is still on its way: the exchange has ended without it.
-    pub(super) answer: Option<Sending>,
-    /// Memory for what has been answered: until the answer is on its way, and a long one until the client has taken it.
+    /// The last answer, if it was small: the exchange has ended without it.
+    pub(super) answer: Option<Posted>,
+    /// Memory for what it does: for a long answer until the client has taken it, for a small one until that has left, which
+    /// keeps it then.
     pub(super) work: Option<Work>,
     /// It was a long one.
     pub(super) is_untaken: bool,
@@ -46,7 +47,7 @@ pub(super) struct Client {
 }
 
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Client>() <= 216);
+const _: () = assert!(size_of::<Client>() <= 200);
 
 /// A client that a proxy in front speaks for.
 pub(super) struct Proxied {
@@ -133,8 +134,8 @@ impl Client {
         self.idle(cx, is_fresh)
     }
 
-    /// Waits for a byte while nothing of the client's is here and nothing on its way to it: it is idle, and may be ended
-    /// for others to come. False when there will be none. Not an `async fn`, for its size.
+    /// Waits for a byte while nothing of the client's is here: it is idle, and may be ended for others to come, once its
+    /// answer has left. False when there will be none. Not an `async fn`, for its size.
     pub(super) fn idle(&mut self, cx: &Rc<Context>, is_fresh: bool) -> impl Future<Output = bool> {
         let mut place = cx.pools.room().place(is_fresh);
         let idle_until = self.alarm.deadline();
@@ -145,19 +146,12 @@ impl Client {
             }
             let has_more = self.poll_more(cx, task);
             if let Some(answer) = &mut self.answer
-                && let Poll::Ready((result, chunk)) = Pin::new(answer).poll(task)
+                && answer.poll_failed(task).is_ready()
             {
-                // Now rather than with the next request: an idle connection holds no memory for what it has sent.
                 self.answer = None;
-                if !self.is_untaken {
-                    self.work = None;
-                }
-                give_back(chunk, &cx.handle);
-                if result.is_err() {
-                    return Poll::Ready(false);
-                }
+                return Poll::Ready(false);
             }
-            if has_more.is_pending() && self.answer.is_none() {
+            if has_more.is_pending() {
                 place.take(self.outlet.stream());
             }
             has_more
@@ -202,16 +196,18 @@ impl Client {
         }
     }
 
+    /// Whether the last answer has not left yet.
+    pub(super) fn is_answering(&self) -> bool {
+        self.answer.as_ref().is_some_and(Posted::is_going)
+    }
+
     /// Waits until the last answer has left, if it has not yet: there is more to say, or the end has come. False when it
     /// will not.
     pub(super) async fn answered(&mut self, cx: &Rc<Context>) -> bool {
         let Some(answer) = self.answer.take() else { return true };
         let idle = cx.view().snapshot.config.timeouts.body_idle;
         match while_taken(answer, self.outlet.stream(), &mut self.alarm, idle).await {
-            Ok((result, chunk)) => {
-                give_back(chunk, &cx.handle);
-                result.is_ok()
-            }
+            Ok(result) => result.is_ok(),
             Err(Elapsed) => false,
         }
     }

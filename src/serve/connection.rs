@@ -40,7 +40,7 @@ pub fn serve<O: 'static>(
             loop {
                 let has_more = client.wait(&cx, is_fresh).await;
                 is_fresh = false;
-                let is_answered = client.answer.is_none() || Box::pin(client.answered(&cx)).await;
+                let is_answered = !client.is_answering() || Box::pin(client.answered(&cx)).await;
                 if !has_more || !is_answered {
                     break After::Close;
                 }

@@ -57,7 +57,7 @@ async fn run(cx: &Rc<Context>, client: &mut Client) -> After {
 fn ended(client: &mut Client, mut after: After) -> After {
     match &mut after {
         After::Tunnel(joined) => joined.take_memory(client.work.take()),
-        After::Keep if client.answer.is_some() || client.is_untaken => {}
+        After::Keep if client.is_untaken => {}
         _ => client.work = None,
     }
     after

@@ -7,15 +7,15 @@ use super::plan::Plan;
 use super::record::Meter;
 use super::respond::{Final, Response, respond};
 use super::tunnel::Joined;
-use super::work::Work;
+use super::work::{Work, counted};
 use crate::limit::ACTIVE;
 use crate::proto::error::{Cause, Error, Side, Stage};
 use crate::proto::h1::INTERIMS_MAX;
 use crate::relay::{Framer, RelayError, Source, Width, copy, give_back, send};
 use crate::snapshot::SnapshotPool;
 use crate::upstream::{Connection, Upstream};
-use crate::wire::{Intake, Outlet, Sending};
-use ringferry_runtime::net::Mode;
+use crate::wire::{Intake, Outlet};
+use ringferry_runtime::net::{Mode, Posted};
 use ringferry_runtime::plant::Plant;
 use ringferry_runtime::time::Elapsed;
 use ringferry_runtime::{Chunk, Group, Recycled};
@@ -241,7 +241,7 @@ async fn upload<'s>(
 struct Sink<'c> {
     outlet: &'c Outlet,
     /// See [`Client`].
-    answer: &'c mut Option<Sending>,
+    answer: &'c mut Option<Posted>,
     work: &'c mut Option<Work>,
     is_untaken: &'c mut bool,
 }
@@ -276,7 +276,10 @@ async fn download(
         && response.framer.is_done()
     {
         meter.passed.down.set(response.framer.bytes());
-        *answer = head.map(|head| sink.send_whole(head));
+        // Its memory goes with it, unless one before it still needs that.
+        let counted = if *is_untaken { None } else { work.take().map(counted) };
+        let posted = head.map(|head| sink.post(head, counted)).transpose();
+        *answer = posted.map_err(|_| Error::downstream(Stage::ResponseBody, Cause::Io))?;
         return Ok(Down::Whole(response));
     }
     let (stream, has_moved) = (outlet.stream(), &Cell::new(true));
@@ -329,7 +332,9 @@ async fn head(
         } else {
             respond(cx, plan, &meter.facts, bytes, request_ends)?
         };
-        connection.inbox.consume(len, &cx.handle);
+        if len > 0 {
+            connection.inbox.consume(len, &cx.handle);
+        }
         let (head, switched) = match response {
             Response::Final(response) => return Ok(Some(response)),
             Response::NeedMore => {

@@ -204,7 +204,8 @@ impl Memory {
         is_taken
     }
 
-    fn give(&self, bytes: u64) {
+    /// Gives back what somebody has taken who has [parted](Part::into_parts) with the guard of it.
+    pub fn give(&self, bytes: u64) {
         let before = self.used.fetch_sub(bytes, SeqCst);
         debug_assert!(before >= self.budget.fixed + bytes, "given back what was not taken");
         self.wake();
@@ -259,6 +260,14 @@ impl<M: Deref<Target = Memory>> Part<M> {
     pub fn onto<N: Deref<Target = Memory>>(mut self, memory: N) -> Part<N> {
         debug_assert!(std::ptr::eq(&*self.memory, &*memory));
         Part { memory, bytes: std::mem::take(&mut self.bytes) }
+    }
+
+    /// What it is a part of, and how much: who holds them from here on [gives](Memory::give) it back.
+    pub fn into_parts(mut self) -> (M, u64)
+    where
+        M: Clone,
+    {
+        (self.memory.clone(), std::mem::take(&mut self.bytes))
     }
 
     /// How many bytes.

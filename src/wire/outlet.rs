@@ -3,7 +3,7 @@
 use super::layer::{Layer, Through, Tls};
 use crate::tls::Agreed;
 use ringferry_runtime::Chunk;
-use ringferry_runtime::net::{SendAll, SendWhole, Stream};
+use ringferry_runtime::net::{Counted, Posted, SendAll, SendWhole, Stream};
 use std::future::Future;
 use std::io;
 use std::net::Shutdown;
@@ -66,6 +66,18 @@ impl Outlet {
             None | Some(Tls::Offloaded(_)) => Sending::Whole(self.stream.send_whole(chunk)),
             Some(Tls::Secure(through)) => self.sealed(through, [Some(chunk.into())]),
         }
+    }
+
+    /// Sends a chunk whole, and wakes nobody for it; see [`Stream::post`]. An error where it cannot be encrypted.
+    pub fn post(&self, chunk: impl Into<Chunk>, counted: Option<Counted>) -> io::Result<Posted> {
+        let chunk = match self.layer.tls() {
+            None | Some(Tls::Offloaded(_)) => chunk.into(),
+            Some(Tls::Secure(through)) => {
+                let sealed = through.secure.seal([Some(chunk.into())], self.stream.handle());
+                sealed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?.into()
+            }
+        };
+        Ok(self.stream.post(chunk, counted))
     }
 
     /// Sends up to three chunks, in order and whole; one send at a time.

@@ -105,6 +105,12 @@ impl BufferRing {
         (entries.start().as_ptr() as u64, self.settings.count)
     }
 
+    /// There is nothing to [relax](BufferRing::relax), to [feed](BufferRing::feed) or to [publish](BufferRing::publish): none
+    /// of its buffers has been picked for a while.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        !self.warm.get() && self.published.get() >= self.target.get() && self.starved.borrow().is_empty()
+    }
+
     /// Publishes free buffers up to the target. Before each wait.
     pub(crate) fn publish(&self) {
         let Some(entries) = &self.entries else { return };

@@ -40,6 +40,10 @@ impl Starved {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     pub(super) fn pop(&mut self) -> Option<Waker> {
         Some(self.queue.pop_front()?.1)
     }

@@ -4,7 +4,7 @@ use super::{Handle, PIPES_IDLE_MAX};
 use crate::buf::{Group, Ticket};
 use crate::driver::{Kind, Slots, Stats};
 use crate::kernel::{Completion, Kernel, Op, PipeEnds, RawDescriptor, Token};
-use crate::net::Descriptor;
+use crate::net::{Counted, Descriptor};
 use crate::task::{self, JoinHandle, Recycled};
 use crate::time::{Instant, Key};
 use std::cell::RefMut;
@@ -103,13 +103,23 @@ impl Handle {
 
     pub(crate) fn submit(&self, kind: Kind, descriptor: &Rc<Descriptor>, op: Op) -> Token {
         let token = self.slots().open(kind, descriptor.clone());
+        self.submit_as(token, op);
+        token
+    }
+
+    /// A send that nobody need wait for. `counted` is dropped when it ends.
+    pub(crate) fn post(&self, descriptor: &Rc<Descriptor>, op: Op, counted: Option<Counted>) -> Token {
+        let token = self.slots().open_posted(descriptor.clone(), counted);
+        self.submit_as(token, op);
+        token
+    }
+
+    fn submit_as(&self, token: Token, op: Op) {
         if !self.0.closed.get() {
-            self.kernel().submit(token, op);
-            return token;
+            return self.kernel().submit(token, op);
         }
         let result = -libc::ESHUTDOWN;
         self.slots().complete(Completion { token, result, lent: None, more: false, held: op.held() });
-        token
     }
 
     pub(crate) fn slots(&self) -> RefMut<'_, Slots> {
@@ -127,7 +137,7 @@ impl Handle {
 
     /// Nobody waits for an operation any more.
     pub(crate) fn abandon(&self, token: Token) {
-        let (cancel, close) = self.slots().abandon(token);
+        let (cancel, close, _counted) = self.slots().abandon(token);
         if cancel {
             self.cancel(token);
         }

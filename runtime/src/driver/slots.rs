@@ -1,9 +1,9 @@
 //! A slot for each operation in flight: who waits for it, what it brought, and what to do when nobody waits any more.
 
 use super::results::{Brought, Results};
-use crate::buf::Lent;
+use crate::buf::{Chunk, Lent};
 use crate::kernel::{Completion, Held, Token};
-use crate::net::Descriptor;
+use crate::net::{Counted, Descriptor};
 use crate::sys::ktls::NEXT_IS_CONTROL;
 use slab::Slab;
 use std::rc::Rc;
@@ -14,6 +14,8 @@ use std::task::{Context, Poll, Waker};
 pub(crate) struct Slots {
     slots: Slab<Slot>,
     generation: u32,
+    /// See [`After::Ended`].
+    ended: (Option<Chunk>, Option<Counted>),
 }
 
 struct Slot {
@@ -26,10 +28,22 @@ struct Slot {
 
 enum State {
     Waiting(Option<Waker>),
+    Posted(Posted),
     Done(Done),
     Stream(Stream),
     /// Nobody waits: the operation's orphan rule applies to what still comes.
     Orphan,
+}
+
+/// A send that nobody need wait for.
+#[derive(Default)]
+struct Posted {
+    /// Who is told when it goes wrong,
+    waker: Option<Waker>,
+    /// or when it ends, however it does.
+    is_awaited: bool,
+    /// Dropped when it ends.
+    counted: Option<Counted>,
 }
 
 /// A multishot operation.
@@ -102,6 +116,8 @@ pub(crate) enum After {
     HoldBack(Token, Option<Waker>),
     /// Close a descriptor that nobody waited for.
     Close(i32),
+    /// A posted send has ended: what is left of it is to be [taken](Slots::take_ended).
+    Ended(Option<Waker>),
 }
 
 /// What fills a small buffer. More is a body, which is received only when it can be passed on.
@@ -142,6 +158,13 @@ impl Slots {
         Token { index, generation }
     }
 
+    /// The same for a send that nobody need wait for. `counted` is dropped when it ends.
+    pub(crate) fn open_posted(&mut self, descriptor: Rc<Descriptor>, counted: Option<Counted>) -> Token {
+        let token = self.open(Kind::Once, descriptor);
+        self.slot(token).state = State::Posted(Posted { waker: None, is_awaited: false, counted });
+        token
+    }
+
     /// Files a completion. The slot of an orphan ends with the completion that ends its operation, nowhere else.
     pub(crate) fn complete(&mut self, completion: Completion) -> After {
         let Completion { token, result, lent, more, held } = completion;
@@ -149,10 +172,24 @@ impl Slots {
         let slot = &mut self.slots[index];
         assert_eq!(slot.generation, token.generation, "a completion of another operation");
         let kind = slot.kind;
-        if !more {
-            slot.descriptor = None;
-        }
+        let descriptor = if more { None } else { slot.descriptor.take() };
         match &mut slot.state {
+            State::Posted(posted) => {
+                let Posted { waker, is_awaited, counted } = std::mem::take(posted);
+                match (held, descriptor) {
+                    (Held::Chunk(chunk), Some(descriptor)) if usize::try_from(result) == Ok(chunk.len()) => {
+                        self.slots.remove(index);
+                        descriptor.set_posted(None);
+                        self.ended = (Some(chunk), counted);
+                        After::Ended(waker.filter(|_| is_awaited))
+                    }
+                    (held, _) => {
+                        slot.state = State::Done(Done { result, lent: None, held });
+                        self.ended = (None, counted);
+                        After::Ended(waker)
+                    }
+                }
+            }
             State::Waiting(waker) => {
                 debug_assert!(!more);
                 let waker = waker.take();
@@ -189,6 +226,12 @@ impl Slots {
         }
     }
 
+    /// What has gone of a posted send that has just ended, and what was counted for it: to be dropped when this table is
+    /// free again, since that may do anything.
+    pub(crate) fn take_ended(&mut self) -> (Option<Chunk>, Option<Counted>) {
+        std::mem::take(&mut self.ended)
+    }
+
     /// The result of an operation that completes once.
     pub(crate) fn poll(&mut self, token: Token, cx: &mut Context<'_>) -> Poll<Done> {
         let slot = self.slot(token);
@@ -204,6 +247,17 @@ impl Slots {
             }
             _ => unreachable!("polled as what it is not"),
         }
+    }
+
+    /// What a posted send has brought that has not gone whole. While it is on its way, `is_awaited` tells whether its end
+    /// is worth a wake.
+    pub(crate) fn poll_posted(&mut self, token: Token, is_awaited: bool, cx: &mut Context<'_>) -> Poll<Done> {
+        if let State::Posted(posted) = &mut self.slot(token).state {
+            posted.is_awaited = is_awaited;
+            remember(&mut posted.waker, cx);
+            return Poll::Pending;
+        }
+        self.poll(token, cx)
     }
 
     /// The next result of a multishot operation; `None` once it has ended, which frees the slot.
@@ -226,7 +280,7 @@ impl Slots {
         self.slots.get(token.index as usize).is_some_and(|slot| match &slot.state {
             State::Done(_) => true,
             State::Stream(stream) => stream.ended || !stream.queue.is_empty(),
-            State::Waiting(_) | State::Orphan => false,
+            State::Waiting(_) | State::Posted(_) | State::Orphan => false,
         })
     }
 
@@ -234,7 +288,7 @@ impl Slots {
     pub(crate) fn is_over(&self, token: Token) -> bool {
         self.slots.get(token.index as usize).is_some_and(|slot| match &slot.state {
             State::Stream(stream) => stream.ended && stream.queue.is_empty(),
-            State::Waiting(_) | State::Done(_) | State::Orphan => false,
+            State::Waiting(_) | State::Posted(_) | State::Done(_) | State::Orphan => false,
         })
     }
 
@@ -247,18 +301,24 @@ impl Slots {
             State::Done(done) if failed(done.result) => return Poll::Ready(()),
             State::Stream(stream) if stream.queue.last().is_some_and(failed) => return Poll::Ready(()),
             State::Waiting(waker) | State::Stream(Stream { waker, .. }) => remember(waker, cx),
-            State::Done(_) | State::Orphan => {}
+            State::Done(_) | State::Posted(_) | State::Orphan => {}
         }
         Poll::Pending
     }
 
-    /// Nobody waits any more. Returns whether the operation has to be cancelled, and descriptors to close.
-    pub(crate) fn abandon(&mut self, token: Token) -> (bool, Vec<i32>) {
+    /// Nobody waits any more. Returns whether the operation has to be cancelled, descriptors to close, and what was counted
+    /// for it, to be dropped.
+    pub(crate) fn abandon(&mut self, token: Token) -> (bool, Vec<i32>, Option<Counted>) {
         let slot = self.slot(token);
         let kind = slot.kind;
         let state = std::mem::replace(&mut slot.state, State::Orphan);
+        let mut counted = None;
         let (ended, mut results) = match state {
             State::Waiting(_) => (false, Results::default()),
+            State::Posted(posted) => {
+                counted = posted.counted;
+                (false, Results::default())
+            }
             State::Done(_) => (true, Results::default()),
             State::Stream(stream) => (stream.ended, stream.queue),
             State::Orphan => unreachable!("abandoned twice"),
@@ -270,7 +330,7 @@ impl Slots {
             After::Close(fd) => Some(fd),
             _ => None,
         });
-        (!ended, close.collect())
+        (!ended, close.collect(), counted)
     }
 
     /// Operations in flight or not yet read.
@@ -284,7 +344,7 @@ impl Slots {
         let mut running = Vec::new();
         for (index, slot) in &self.slots {
             let has_ended = match &slot.state {
-                State::Waiting(_) | State::Orphan => false,
+                State::Waiting(_) | State::Posted(_) | State::Orphan => false,
                 State::Done(_) => true,
                 State::Stream(stream) => {
                     let brought_max = slot.kind.queue_max() + BROUGHT_AT_ONCE_MAX;

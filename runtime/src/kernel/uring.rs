@@ -142,7 +142,7 @@ impl Uring {
     pub(super) fn wait(&mut self, timeout: Option<Duration>, now: Instant) {
         let (mut fed, mut warm) = (false, false);
         let settled = self.batch.is_empty() && self.ring.completion().is_empty();
-        for group in self.groups.iter() {
+        for group in self.groups.iter().filter(|group| !group.is_at_rest()) {
             warm |= group.relax(now, settled);
             fed |= group.feed();
             group.publish();

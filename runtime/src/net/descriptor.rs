@@ -1,7 +1,7 @@
 //! A descriptor and the core that it belongs to. Shared by the connection and its operations; closed by the last.
 
 use crate::core::Handle;
-use crate::kernel::RawDescriptor;
+use crate::kernel::{RawDescriptor, Token};
 use crate::sys::hold::{Hold, Way};
 use std::any::Any;
 use std::cell::Cell;
@@ -14,14 +14,16 @@ pub(crate) struct Descriptor {
     records: Cell<bool>,
     /// What the kernel was told to hold of what is sent, and of what is received.
     holds: Cell<[Option<Hold>; 2]>,
+    /// A posted send that is on its way, or has not gone whole and was not looked at.
+    posted: Cell<Option<Token>>,
     /// Kept as long as much of the latter may be held. Behind one pointer: most have none.
     ahead: Cell<Option<Box<Box<dyn Any>>>>,
 }
 
 impl Descriptor {
     pub(crate) fn new(handle: &Handle, raw: RawDescriptor) -> Descriptor {
-        let (records, holds, ahead) = (Cell::new(false), Cell::default(), Cell::default());
-        Descriptor { raw, handle: handle.clone(), records, holds, ahead }
+        let (records, holds, posted, ahead) = (Cell::new(false), Cell::default(), Cell::new(None), Cell::default());
+        Descriptor { raw, handle: handle.clone(), records, holds, posted, ahead }
     }
 
     pub(crate) fn raw(&self) -> RawDescriptor {
@@ -34,6 +36,14 @@ impl Descriptor {
 
     pub(super) fn set_has_records(&self) {
         self.records.set(true);
+    }
+
+    pub(crate) fn posted(&self) -> Option<Token> {
+        self.posted.get()
+    }
+
+    pub(crate) fn set_posted(&self, token: Option<Token>) {
+        self.posted.set(token);
     }
 
     /// Has the kernel hold so much. Costs no call where it does already.

@@ -7,7 +7,7 @@ mod stream;
 mod udp;
 
 pub use crate::kernel::{LocalAddress, Segments};
-pub use crate::op::{Datagram, DatagramReceiver, Mode, Receiver, Send, SendAll, SendWhole};
+pub use crate::op::{Counted, Datagram, DatagramReceiver, Mode, Owner, Posted, Receiver, Send, SendAll, SendWhole};
 pub use crate::sys::hold::Hold;
 pub use crate::sys::ktls::{ControlRecord, RecordCipher, RecordKey, RecordVersion, is_control, records_available};
 pub(crate) use descriptor::Descriptor;

@@ -1,6 +1,6 @@
 //! A connected stream socket, TCP or unix.
 
-use super::{ControlRecord, Descriptor, Hold, Mode, Receiver, RecordKey, Send, SendAll, SendWhole};
+use super::{ControlRecord, Counted, Descriptor, Hold, Mode, Posted, Receiver, RecordKey, Send, SendAll, SendWhole};
 use crate::buf::Chunk;
 use crate::core::Handle;
 use crate::kernel::{Op, RawDescriptor, Socket};
@@ -62,6 +62,16 @@ impl Stream {
     /// Sends a chunk whole; one send at a time.
     pub fn send_whole(&self, chunk: impl Into<Chunk>) -> SendWhole {
         SendWhole::new(&self.descriptor, chunk.into())
+    }
+
+    /// Sends a chunk whole, and wakes nobody for it; `counted` is kept until it has gone, or has failed. One send at a time.
+    pub fn post(&self, chunk: impl Into<Chunk>, counted: Option<Counted>) -> Posted {
+        Posted::new(&self.descriptor, chunk.into(), counted)
+    }
+
+    /// Whether a posted send is on its way.
+    pub fn is_posting(&self) -> bool {
+        self.descriptor.posted().is_some()
     }
 
     /// Sends up to three chunks, in order and whole; one send at a time.

@@ -14,4 +14,4 @@ pub(crate) use connect::connect;
 pub(crate) use poll::ready;
 pub use recv::{Mode, Receiver};
 pub use recv_datagrams::{Datagram, DatagramReceiver};
-pub use send::{Send, SendAll, SendWhole};
+pub use send::{Counted, Owner, Posted, Send, SendAll, SendWhole};

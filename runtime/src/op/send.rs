@@ -5,7 +5,7 @@
 use super::running::Running;
 use crate::buf::{Chunk, GATHER_MAX, Gather};
 use crate::driver::{Done, Kind};
-use crate::kernel::{Held, Op, Wait};
+use crate::kernel::{Held, Op, Token, Wait};
 use crate::net::Descriptor;
 use crate::sys::check;
 use std::future::Future;
@@ -25,6 +25,42 @@ pub struct SendWhole(Sending);
 /// The chunks stay with the kernel while the peer does not take them, except lent ones when their ring is short of
 /// buffers: then what does not fit the socket at once is copied, and the ring has its buffer back.
 pub struct SendAll(Sending);
+
+/// A chunk on its way that nobody need wait for: when all of it has gone nobody is woken, and a byte vector goes back to
+/// the core's stock by itself. Dropping this cuts it short.
+///
+/// For small answers to those who mostly take them at once: a wake for each would cost more than anything that is to be
+/// done then.
+pub struct Posted {
+    descriptor: Rc<Descriptor>,
+    token: Token,
+}
+
+/// A part of something that runs out, which goes back to its owner when this is dropped: what waits to be sent is counted
+/// so. Costs no allocation.
+pub struct Counted {
+    owner: Rc<dyn Owner>,
+    amount: u64,
+}
+
+/// Who has what is [counted](Counted).
+pub trait Owner {
+    /// So much comes back.
+    fn take_back(&self, amount: u64);
+}
+
+impl Counted {
+    /// So much of what `owner` has.
+    pub fn new(owner: Rc<dyn Owner>, amount: u64) -> Counted {
+        Counted { owner, amount }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.owner.take_back(self.amount);
+    }
+}
 
 struct Sending {
     running: Running,
@@ -50,6 +86,69 @@ impl SendWhole {
 impl SendAll {
     pub(crate) fn new(descriptor: &Rc<Descriptor>, chunks: Chunks) -> SendAll {
         SendAll(Sending::new(descriptor, chunks))
+    }
+}
+
+impl Posted {
+    pub(crate) fn new(descriptor: &Rc<Descriptor>, chunk: Chunk, counted: Option<Counted>) -> Posted {
+        debug_assert!(descriptor.posted().is_none(), "one send at a time");
+        Posted { descriptor: descriptor.clone(), token: post(descriptor, chunk, counted) }
+    }
+
+    /// Whether it is on its way, or has failed and was not looked at.
+    pub fn is_going(&self) -> bool {
+        self.descriptor.posted() == Some(self.token)
+    }
+
+    /// Ready when it has failed; wakes only then.
+    pub fn poll_failed(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        match self.poll_end(false, cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(error),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Its end. Where it is not awaited, that wakes only when it is a bad one.
+    fn poll_end(&mut self, is_awaited: bool, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.is_going() {
+            let done = self.descriptor.handle().slots().poll_posted(self.token, is_awaited, cx);
+            let Done { result, held, .. } = ready!(done);
+            self.descriptor.set_posted(None);
+            let mut rest = chunk(held);
+            match check(result) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(sent) => rest.advance(sent as usize),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+            self.token = post(&self.descriptor, rest, None);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn post(descriptor: &Rc<Descriptor>, chunk: Chunk, counted: Option<Counted>) -> Token {
+    let op = Op::Send { fd: descriptor.raw(), wait: longest(descriptor), chunk };
+    let token = descriptor.handle().post(descriptor, op, counted);
+    descriptor.set_posted(Some(token));
+    token
+}
+
+impl Future for Posted {
+    /// All has gone, or it failed.
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_end(true, cx)
+    }
+}
+
+impl Drop for Posted {
+    fn drop(&mut self) {
+        if self.is_going() {
+            self.descriptor.set_posted(None);
+            self.descriptor.handle().abandon(self.token);
+        }
     }
 }
 

@@ -12,8 +12,10 @@ pub(crate) struct RunQueue {
     core: CoreId,
     ready: RefCell<VecDeque<u32>>,
     places: RefCell<Vec<Place>>,
-    /// Other cores that our tasks have woken, for the ring to tell them; `None` while nobody would take them from here.
-    outbox: RefCell<Option<Vec<Arc<Remote>>>>,
+    /// Other cores that our tasks have woken, for the ring to tell them,
+    outbox: RefCell<Vec<Arc<Remote>>>,
+    /// as long as somebody is going to take them from here.
+    is_collecting: Cell<bool>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -25,7 +27,13 @@ struct Place {
 
 impl RunQueue {
     pub(crate) fn new(core: CoreId) -> RunQueue {
-        RunQueue { core, ready: RefCell::default(), places: RefCell::default(), outbox: RefCell::default() }
+        RunQueue {
+            core,
+            ready: RefCell::default(),
+            places: RefCell::default(),
+            outbox: RefCell::default(),
+            is_collecting: Cell::new(false),
+        }
     }
 
     pub(crate) fn core(&self) -> CoreId {
@@ -90,12 +98,13 @@ impl RunQueue {
 
     /// Collects the cores that are woken from now on, until [`RunQueue::close_outbox`].
     pub(crate) fn open_outbox(&self) {
-        self.outbox.borrow_mut().get_or_insert_default();
+        self.is_collecting.set(true);
     }
 
     /// The other cores to be woken.
     pub(crate) fn close_outbox(&self) -> Vec<Arc<Remote>> {
-        self.outbox.borrow_mut().take().unwrap_or_default()
+        self.is_collecting.set(false);
+        self.outbox.take()
     }
 
     /// How many are ready.
@@ -139,8 +148,8 @@ impl Turning {
             turning.set(queue.clone());
             queue
         });
-        match turning.ok().flatten().as_ref().map(|queue| queue.outbox.borrow_mut()).as_deref_mut() {
-            Some(Some(outbox)) => outbox.push(remote),
+        match turning.ok().flatten() {
+            Some(queue) if queue.is_collecting.get() => queue.outbox.borrow_mut().push(remote),
             _ => remote.kick(),
         }
     }
