@@ -30,12 +30,11 @@ impl<'a> Authority<'a> {
         let is_bracketed = text.starts_with(b"[");
         let end = match is_bracketed {
             true => text.iter().position(|&byte| byte == b']').ok_or(InvalidHost)? + 1,
-            false => text.iter().position(|&byte| byte == b':').unwrap_or(text.len()),
+            false => name_len(text).ok_or(InvalidHost)?,
         };
         let text = str::from_utf8(text).map_err(|_| InvalidHost)?;
-        let (host, port) = text.split_at(end);
-        let is_valid = if is_bracketed { ipv6(host).is_some() } else { is_name(host.as_bytes()) };
-        if !is_valid {
+        let (host, port) = text.split_at_checked(end).ok_or(InvalidHost)?;
+        if is_bracketed && ipv6(host).is_none() {
             return Err(InvalidHost);
         }
         Ok(Authority { text, host, port: parse_port(port)? })
@@ -73,14 +72,22 @@ pub fn dns_name(text: &[u8]) -> Option<&str> {
 }
 
 fn is_name(host: &[u8]) -> bool {
+    name_len(host) == Some(host.len())
+}
+
+/// How long the name is that `text` begins with; `None` where that is none.
+fn name_len(text: &[u8]) -> Option<usize> {
     let mut previous = b'.';
-    let mut is_name = !host.is_empty() && host.len() <= HOST_BYTES_MAX;
-    for &byte in host {
+    let mut len = 0;
+    for &byte in text {
         // No label is empty, but for the one behind a trailing dot, which ends a full name.
-        is_name &= IN_NAME[usize::from(byte)] & !(byte == b'.' && previous == b'.');
+        if !IN_NAME[usize::from(byte)] || (byte == b'.' && previous == b'.') {
+            break;
+        }
         previous = byte;
+        len += 1;
     }
-    is_name
+    (1..=HOST_BYTES_MAX).contains(&len).then_some(len)
 }
 
 /// The bytes that names have.

@@ -41,7 +41,7 @@ pub(super) enum Reply {
 /// What is known of a request beyond the decision, for answers and the log.
 #[derive(Default)]
 pub(super) struct Facts {
-    /// Method, host, target, user agent, referer one after another; see [`Facts::text`].
+    /// Method, host, target, user agent, referer one after another, as far as anybody reads them; see [`Facts::text`].
     text: Vec<u8>,
     ends: [u32; 5],
     pub(super) client: Option<IpAddr>,
@@ -125,10 +125,7 @@ impl Facts {
     /// Of a connection that is no exchange: what it is, the name that was asked for, and where it goes.
     pub(super) fn named(kind: &str, host: &str, place: &str) -> Facts {
         let mut facts = Facts::default();
-        for (part, end) in [kind, host, place, "", ""].into_iter().zip(&mut facts.ends) {
-            facts.text.extend_from_slice(part.as_bytes());
-            *end = facts.text.len() as u32;
-        }
+        facts.keep([kind, host, place, "", ""].map(str::as_bytes), Vec::new());
         facts
     }
 
@@ -137,25 +134,29 @@ impl Facts {
         Facts { has_body: true, ..Facts::default() }
     }
 
-    /// `is_logged` tells whether anyone will read more of the texts than the host.
-    fn learn(&mut self, head: &RequestHead<'_, '_>, is_logged: bool, text: Vec<u8>) {
-        let host = head.host.map_or("", |host| host.text).as_bytes();
-        let mut parts: [&[u8]; 5] = [b"", host, b"", b"", b""];
-        if is_logged {
-            let user_agent = head.fields.first(Known::UserAgent).unwrap_or_default();
-            let referer = head.fields.first(Known::Referer).unwrap_or_default();
-            parts = [head.method_text.as_bytes(), host, head.target_text.as_bytes(), user_agent, referer];
-        }
-        self.text = text;
-        for (part, end) in parts.into_iter().zip(&mut self.ends) {
-            self.text.extend_from_slice(part);
-            *end = self.text.len() as u32;
-        }
+    /// All but the texts, which not everybody will read.
+    fn learn(&mut self, head: &RequestHead<'_, '_>) {
         self.version = Some(head.version);
         self.is_head = head.method.is_head();
         self.html = accepts_html(&head.fields);
         self.stays = keeps_alive(head.version, head.connection);
         self.has_body = !matches!(head.body, RequestBody::None | RequestBody::Length(0));
+    }
+
+    /// Keeps the texts of a request that is logged.
+    fn keep_texts(&mut self, head: &RequestHead<'_, '_>, room: Vec<u8>) {
+        let user_agent = head.fields.first(Known::UserAgent).unwrap_or_default();
+        let referer = head.fields.first(Known::Referer).unwrap_or_default();
+        let parts = [head.method_text.as_bytes(), host(head), head.target_text.as_bytes(), user_agent, referer];
+        self.keep(parts, room);
+    }
+
+    fn keep(&mut self, parts: [&[u8]; 5], room: Vec<u8>) {
+        self.text = room;
+        for (part, end) in parts.into_iter().zip(&mut self.ends) {
+            self.text.extend_from_slice(part);
+            *end = self.text.len() as u32;
+        }
     }
 
     /// The vector, for another request.
@@ -179,7 +180,10 @@ pub(super) fn decide(cx: &Context, client: &mut Client, facts: &mut Facts) -> De
         Err(error) => return refuse_unread(Error::downstream(Stage::RequestHead, Cause::Head(error)), facts),
     };
     let head_len = head.head_len;
-    facts.learn(&head, view.snapshot.config.log.format.is_some(), cx.handle.take_bytes());
+    facts.learn(&head);
+    if view.snapshot.config.log.format.is_some() {
+        facts.keep_texts(&head, cx.handle.take_bytes());
+    }
     facts.stays &= is_current && !cx.is_ending();
     let trusted = &view.snapshot.config.trusted_proxies;
     facts.client = Some(client_address(client.address, &head.fields, trusted));
@@ -200,6 +204,10 @@ pub(super) fn decide(cx: &Context, client: &mut Client, facts: &mut Facts) -> De
     };
     client.inbox.consume(head_len, &cx.handle);
     decision
+}
+
+fn host<'b>(head: &RequestHead<'_, 'b>) -> &'b [u8] {
+    head.host.map_or("", |host| host.text).as_bytes()
 }
 
 /// A request that gets a page of ours.
@@ -352,6 +360,10 @@ fn act(
         Ok(in_flight) => in_flight,
         Err(error) => return refuse(error),
     };
+    // The prefix is put back into addresses of this host.
+    if route.strip_prefix && facts.text.is_empty() {
+        facts.keep([b"", host(head), b"", b"", b""], cx.handle.take_bytes());
+    }
     let out = rewrite(cx, client, &view, route, head, facts);
     let key = hash_key(&view.snapshot.config.pools[pool.index()].balance, &head.fields, facts);
     let offers = head.upgrade && offered_protocols(head).next().is_some();

@@ -56,7 +56,7 @@ pub(super) fn respond(
         Err(error) => return Err(Error::upstream(Stage::ResponseHead, Cause::Head(error))),
     };
     let route = plan.config();
-    let date = cx.date();
+    let date = |out: &mut Vec<u8>| out.extend_from_slice(&cx.date().0);
     let framing = client_framing(plan.version, head.body);
     // An early error is often all that the server reads of a request: then its rest would be thrown away.
     let request_ends = request_ends || (head.status < 400 && !plan.expects_continue);
@@ -65,7 +65,7 @@ pub(super) fn respond(
         framing,
         keep_alive: stays,
         client_version: plan.version,
-        date: &date.0,
+        date: &date,
         strip_prefix: route.strip_prefix.then_some(&*route.path),
         // Of no use without a prefix.
         host: if route.strip_prefix { str::from_utf8(facts.text(Text::Host)).unwrap_or_default() } else { "" },

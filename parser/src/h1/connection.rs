@@ -24,19 +24,26 @@ pub struct Connection {
 
 impl Connection {
     pub(super) fn add(&mut self, value: &[u8]) -> Result<(), Bad> {
-        for option in list(value) {
-            self.options += 1;
-            if self.options > CONNECTION_OPTIONS_MAX {
-                return Err(Bad::Connection);
-            }
-            match option {
-                _ if option.eq_ignore_ascii_case(b"close") => self.close = true,
-                _ if option.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
-                _ if option.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
-                _ if option.eq_ignore_ascii_case(b"te") => self.te = true,
-                b"" => {}
-                _ => self.nominates = true,
-            }
+        // What nearly all say is no list, and is not taken for one.
+        if matches!(value, b"keep-alive" | b"close") {
+            return self.add_option(value);
+        }
+        list(value).try_for_each(|option| self.add_option(option))
+    }
+
+    fn add_option(&mut self, option: &[u8]) -> Result<(), Bad> {
+        self.options += 1;
+        if self.options > CONNECTION_OPTIONS_MAX {
+            return Err(Bad::Connection);
+        }
+        // A length is compared first, so that most of these cost next to nothing.
+        match option.len() {
+            0 => {}
+            2 if option.eq_ignore_ascii_case(b"te") => self.te = true,
+            5 if option.eq_ignore_ascii_case(b"close") => self.close = true,
+            7 if option.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+            10 if option.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
+            _ => self.nominates = true,
         }
         Ok(())
     }

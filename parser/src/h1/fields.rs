@@ -3,6 +3,7 @@
 use super::{Bad, HeadError, Known};
 use httparse::Header;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// The most fields that any head may have, whatever the configured limit.
 pub const FIELDS_MAX: usize = 256;
@@ -16,6 +17,8 @@ pub struct Field<'b> {
     pub value: &'b [u8],
     /// What the name means to the proxy.
     pub known: Known,
+    /// Which one it is of its head, from 0.
+    pub index: usize,
 }
 
 /// Room for the fields of one head: about 8 KiB on the stack, of which only what a head uses is ever touched. Do not
@@ -51,8 +54,8 @@ pub struct Fields<'s, 'b> {
 impl<'s, 'b> Fields<'s, 'b> {
     /// Every field.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Field<'b>> + ExactSizeIterator + use<'s, 'b> {
-        let pairs = self.headers.iter().zip(self.known);
-        pairs.map(|(header, &known)| Field { name: header.name, value: header.value, known })
+        let pairs = self.headers.iter().zip(self.known).enumerate();
+        pairs.map(|(index, (header, &known))| Field { name: header.name, value: header.value, known, index })
     }
 
     /// The values of every field of this kind.
@@ -70,14 +73,27 @@ impl<'s, 'b> Fields<'s, 'b> {
         self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
     }
 
-    /// The whole line of one of these fields, its end included, if it is written as we would write it: `Name: value`
+    /// Where the line of one of these fields is, its end included, if it is written as we would write it: `Name: value`
     /// and CR LF, with no other whitespace around the value. A copy of it is all that passing it on takes.
-    #[inline]
-    pub fn line(&self, field: &Field<'b>) -> Option<&'b [u8]> {
+    #[inline(always)]
+    pub fn line(&self, field: &Field<'b>) -> Option<Range<usize>> {
         let start = offset(self.section, field.name.as_bytes());
-        let (name_end, value) = (start + field.name.len(), offset(self.section, field.value));
-        let line = self.section.get(start..value.saturating_add(field.value.len() + 2))?;
-        (value == name_end + 2 && line[field.name.len() + 1] == b' ' && line.ends_with(b"\r\n")).then_some(line)
+        let value = offset(self.section, field.value);
+        // The next line starts right behind the end of this one (`classify`).
+        let end = match self.headers.get(field.index + 1) {
+            Some(next) => offset(self.section, next.name.as_bytes()),
+            None => self.section.len() - 2,
+        };
+        let is_clean = value == start + field.name.len() + 2
+            && self.section.get(value - 1) == Some(&b' ')
+            && value + field.value.len() + 2 == end;
+        is_clean.then_some(start..end)
+    }
+
+    /// [Lines](Fields::line) that follow each other; empty for a range that is none of theirs.
+    #[inline]
+    pub fn lines(&self, range: Range<usize>) -> &'b [u8] {
+        self.section.get(range).unwrap_or_default()
     }
 
     /// How many there are.
@@ -104,12 +120,12 @@ pub(super) fn classify<'s, 'b>(
     if !section.ends_with(b"\r\n") || !starts_a_line(section, blank) {
         return Err(Bad::LineEnd.into());
     }
-    for (header, known) in headers.iter().zip(known.iter_mut()) {
+    for (index, (header, known)) in headers.iter().zip(known.iter_mut()).enumerate() {
         if !starts_a_line(section, offset(section, header.name.as_bytes())) {
             return Err(Bad::LineEnd.into());
         }
         *known = Known::of(header.name);
-        see(Field { name: header.name, value: header.value, known: *known })?;
+        see(Field { name: header.name, value: header.value, known: *known, index })?;
     }
     Ok(Fields { headers, known: &known[..headers.len()], section })
 }

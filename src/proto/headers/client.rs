@@ -90,29 +90,37 @@ impl AddressText {
 /// Dotted decimal, without the formatting machinery: it is written for every request.
 fn write_v4(octets: [u8; 4], out: &mut [u8; 45]) -> usize {
     let mut len = 0;
-    let mut push = |byte| {
-        out[len] = byte;
-        len += 1;
-    };
-    for (place, octet) in octets.into_iter().enumerate() {
-        if place > 0 {
-            push(b'.');
-        }
-        if octet >= 100 {
-            push(b'0' + octet / 100);
-        }
-        if octet >= 10 {
-            push(b'0' + octet / 10 % 10);
-        }
-        push(b'0' + octet % 10);
+    for octet in octets {
+        let [text @ .., digits] = OCTETS[usize::from(octet)];
+        out[len..len + 4].copy_from_slice(&text);
+        len += usize::from(digits) + 1;
     }
-    len
+    len - 1
 }
+
+/// Each octet in decimal with a point behind it, and how many digits that are.
+const OCTETS: [[u8; 5]; 256] = {
+    let mut octets = [[b'.', b'.', b'.', b'.', 0]; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let digits = 1 + (octet >= 10) as usize + (octet >= 100) as usize;
+        let (mut place, mut rest) = (digits, octet);
+        while place > 0 {
+            place -= 1;
+            octets[octet][place] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        octets[octet][4] = digits as u8;
+        octet += 1;
+    }
+    octets
+};
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::with_request;
     use super::*;
+    use std::net::Ipv4Addr;
 
     #[track_caller]
     fn check(peer: &str, fields: &str, expect: &str) {
@@ -170,5 +178,9 @@ mod tests {
             assert_eq!(AddressText::new(text.parse().unwrap()).as_bytes(), text.as_bytes());
         }
         assert_eq!(AddressText::new("::ffff:192.0.2.1".parse().unwrap()).as_bytes(), b"192.0.2.1");
+        for octet in 0..=255 {
+            let address = Ipv4Addr::new(octet, 255 - octet, 7, octet);
+            assert_eq!(AddressText::new(address.into()).as_bytes(), address.to_string().as_bytes());
+        }
     }
 }

@@ -17,6 +17,7 @@ pub(super) use response::{HSTS, connection_field};
 pub use response::{ResponseCx, write_interim, write_response, write_switch};
 
 use ringferry_parser::h1::{Field, Fields, Known, RequestBody, RequestHead, Version, list};
+use std::ops::Range;
 
 /// What we call ourselves in `Via`.
 const PSEUDONYM: &[u8] = b"ringferry";
@@ -40,18 +41,48 @@ pub fn offered_protocols<'b>(head: &RequestHead<'_, 'b>) -> impl Iterator<Item =
 
 /// Writes a trailer section, without the fields that must not be in one, and the blank line that ends the message.
 pub fn write_trailers(trailers: &Fields<'_, '_>, out: &mut Vec<u8>) {
+    let mut passing = Passing::new(trailers);
     for field in trailers.iter().filter(|field| !field.known.is_forbidden_in_trailers()) {
-        pass_on(trailers, &field, out);
+        passing.pass(&field, out);
     }
+    passing.end(out);
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes a field that was received, without whitespace that it had around its value.
-#[inline]
-fn pass_on(fields: &Fields<'_, '_>, field: &Field<'_>, out: &mut Vec<u8>) {
-    match fields.line(field) {
-        Some(line) => out.extend_from_slice(line),
-        None => write_field(field.name, field.value, out),
+/// Passes fields on, as they were received where that is how we would write them. Neighbours are copied together.
+struct Passing<'f, 's, 'b> {
+    fields: &'f Fields<'s, 'b>,
+    /// The lines that are to be passed on and have not been.
+    lines: Range<usize>,
+}
+
+impl<'f, 's, 'b> Passing<'f, 's, 'b> {
+    fn new(fields: &'f Fields<'s, 'b>) -> Passing<'f, 's, 'b> {
+        Passing { fields, lines: 0..0 }
+    }
+
+    /// Passes on a field, which comes behind those before it. It may not be written before the [end](Passing::end).
+    #[inline(always)]
+    fn pass(&mut self, field: &Field<'b>, out: &mut Vec<u8>) {
+        match self.fields.line(field) {
+            Some(line) if line.start == self.lines.end => self.lines.end = line.end,
+            line => self.pass_apart(line, field.name, field.value, out),
+        }
+    }
+
+    /// Passes on a field that is no neighbour of those before it, or not written as we would.
+    #[inline(never)]
+    fn pass_apart(&mut self, line: Option<Range<usize>>, name: &str, value: &[u8], out: &mut Vec<u8>) {
+        self.end(out);
+        match line {
+            Some(line) => self.lines = line,
+            None => write_field(name, value, out),
+        }
+    }
+
+    /// Writes what has not been written yet: something else is to follow it.
+    fn end(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.fields.lines(std::mem::take(&mut self.lines)));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The head of a request as it goes to a server.
 
 use super::client::AddressText;
-use super::{is_nominated, offered_protocols, pass_on, prefix, write_field, write_number, write_via};
+use super::{Passing, is_nominated, offered_protocols, prefix, write_field, write_number, write_via};
 use ringferry_parser::h1::{Fields, Known, Method, RequestBody, RequestHead, Target, Version, list};
 
 /// What the head of a forwarded request depends on besides the head received.
@@ -81,6 +81,7 @@ fn write_target(head: &RequestHead<'_, '_>, strip: Option<&str>, out: &mut Vec<u
 /// Writes the fields that pass, in their order; whether `X-Request-Id` was one.
 fn write_end_to_end(head: &RequestHead<'_, '_>, cx: &RequestCx<'_>, out: &mut Vec<u8>) -> bool {
     let mut has_id = false;
+    let mut passing = Passing::new(&head.fields);
     for field in head.fields.iter() {
         match field.known {
             // Written anew, from what the parser made of them.
@@ -104,8 +105,9 @@ fn write_end_to_end(head: &RequestHead<'_, '_>, cx: &RequestCx<'_>, out: &mut Ve
             Known::XRequestId => has_id = true,
             _ => {}
         }
-        pass_on(&head.fields, &field, out);
+        passing.pass(&field, out);
     }
+    passing.end(out);
     has_id
 }
 

@@ -1,10 +1,10 @@
 //! The head of a response as it goes to the client.
 
-use super::{is_nominated, pass_on, prefix, write_field, write_number, write_via};
+use super::{Passing, is_nominated, prefix, write_field, write_number, write_via};
 use ringferry_parser::h1::{Known, ResponseBody, ResponseHead, Version, list};
 
 /// What the head of a response depends on besides the head received.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct ResponseCx<'a> {
     /// How the body is framed for the client; see [`client_framing`](crate::proto::h1::client_framing).
     pub framing: ResponseBody,
@@ -12,8 +12,8 @@ pub struct ResponseCx<'a> {
     pub keep_alive: bool,
     /// The version that the client speaks.
     pub client_version: Version,
-    /// `Date` for a response that has none, as an IMF-fixdate.
-    pub date: &'a [u8],
+    /// Writes `Date`, as an IMF-fixdate, for a response that has none: most have, so it is not made before that is known.
+    pub date: &'a dyn Fn(&mut Vec<u8>),
     /// The prefix that was removed from the request's path, to be put back; as in `model::Route::path`.
     pub strip_prefix: Option<&'a str>,
     /// The host that the client asked, as received: absolute URLs of it get the prefix back too.
@@ -29,7 +29,7 @@ pub fn write_response(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mu
     write_status_line(head, out);
     let has_date = write_end_to_end(head, cx, out);
     if !has_date {
-        write_field("Date", cx.date, out);
+        write_changed("Date", out, cx.date);
     }
     if cx.via {
         write_via(head.version, out);
@@ -90,6 +90,7 @@ fn write_status_line(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
 fn write_end_to_end(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mut Vec<u8>) -> bool {
     let prefix = cx.strip_prefix.filter(|&prefix| prefix != "/");
     let mut has_date = false;
+    let mut passing = Passing::new(&head.fields);
     for field in head.fields.iter() {
         match (field.known, prefix) {
             (Known::ContentLength, _) => continue,
@@ -98,20 +99,24 @@ fn write_end_to_end(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mut 
             // Of several, browsers heed the first.
             (Known::Other, _) if cx.hsts.is_some() && field.name.eq_ignore_ascii_case(HSTS) => continue,
             (Known::Location, Some(prefix)) => {
+                passing.end(out);
                 write_changed(field.name, out, |out| prefix::write_location(field.value, prefix, cx.host, out));
             }
             (Known::Refresh, Some(prefix)) => {
+                passing.end(out);
                 write_changed(field.name, out, |out| prefix::write_refresh(field.value, prefix, cx.host, out));
             }
             (Known::SetCookie, Some(prefix)) => {
+                passing.end(out);
                 write_changed(field.name, out, |out| prefix::write_cookie(field.value, prefix, out));
             }
             (known, _) => {
                 has_date |= known == Known::Date;
-                pass_on(&head.fields, &field, out);
+                passing.pass(&field, out);
             }
         }
     }
+    passing.end(out);
     has_date
 }
 

@@ -222,7 +222,7 @@ const CX: ResponseCx<'static> = ResponseCx {
     framing: ResponseBody::Length(5),
     keep_alive: true,
     client_version: Version::H11,
-    date: b"today",
+    date: &|out| out.extend_from_slice(b"today"),
     strip_prefix: None,
     host: "a.test",
     via: false,
@@ -280,6 +280,15 @@ fn a_date_is_added_only_where_it_is_missing_and_via_where_it_is_wanted() {
     let cx = ResponseCx { via: true, ..CX };
     let expect = "HTTP/1.1 200 OK\r\nDate: then\r\nVia: 1.1 inner\r\nVia: 1.0 ringferry\r\nContent-Length: 5\r\n\r\n";
     check_response(write_response, wire, Method::Get, cx, expect);
+}
+
+#[test]
+fn fields_keep_their_order_however_they_are_passed_on() {
+    let wire = "HTTP/1.1 200 OK\r\nA: 1\r\nB: 2\r\nC:3\r\nContent-Length: 5\r\nD: 4\r\nLocation: /x\r\nE: 5\r\n\
+        F:  6  \r\nConnection: keep-alive\r\nG: 7\r\nH: 8\r\nDate: now\r\n\r\n";
+    let expect = "HTTP/1.1 200 OK\r\nA: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nLocation: /app/x\r\nE: 5\r\n\
+        F: 6\r\nG: 7\r\nH: 8\r\nDate: now\r\nContent-Length: 5\r\n\r\n";
+    check_response(write_response, wire, Method::Get, ResponseCx { strip_prefix: Some("/app"), ..CX }, expect);
 }
 
 #[test]

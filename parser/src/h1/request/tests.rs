@@ -51,7 +51,12 @@ fn with(lines: &str) -> String {
 fn check_lines(lines: &str, clean: &[&str]) {
     let (wire, mut slots) = (with(lines), FieldSlots::new());
     let Ok(Parsed::Complete(head)) = parse(wire.as_bytes(), &mut slots, &LIMITS) else { panic!("{lines:?}") };
-    let found: Vec<_> = head.fields.iter().skip(1).filter_map(|field| head.fields.line(&field)).collect();
+    let found: Vec<_> = head
+        .fields
+        .iter()
+        .skip(1)
+        .filter_map(|field| head.fields.line(&field).map(|line| head.fields.lines(line)))
+        .collect();
     let expect: Vec<_> = clean.iter().map(|line| format!("{line}\r\n").into_bytes()).collect();
     assert_eq!(found, expect, "{lines:?}");
 }
