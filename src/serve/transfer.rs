@@ -332,9 +332,7 @@ async fn head(
         } else {
             respond(cx, plan, &meter.facts, bytes, request_ends)?
         };
-        if len > 0 {
-            connection.inbox.consume(len, &cx.handle);
-        }
+        connection.inbox.consume(len, &cx.handle);
         let (head, switched) = match response {
             Response::Final(response) => return Ok(Some(response)),
             Response::NeedMore => {

@@ -70,14 +70,10 @@ impl Outlet {
 
     /// Sends a chunk whole, and wakes nobody for it; see [`Stream::post`]. An error where it cannot be encrypted.
     pub fn post(&self, chunk: impl Into<Chunk>, counted: Option<Counted>) -> io::Result<Posted> {
-        let chunk = match self.layer.tls() {
-            None | Some(Tls::Offloaded(_)) => chunk.into(),
-            Some(Tls::Secure(through)) => {
-                let sealed = through.secure.seal([Some(chunk.into())], self.stream.handle());
-                sealed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?.into()
-            }
-        };
-        Ok(self.stream.post(chunk, counted))
+        match self.layer.tls() {
+            None | Some(Tls::Offloaded(_)) => Ok(self.stream.post(chunk, counted)),
+            Some(Tls::Secure(through)) => Ok(self.stream.post(self.records(through, [Some(chunk.into())])?, counted)),
+        }
     }
 
     /// Sends up to three chunks, in order and whole; one send at a time.
@@ -89,10 +85,15 @@ impl Outlet {
     }
 
     fn sealed<const N: usize>(&self, through: &Through, chunks: [Option<Chunk>; N]) -> Sending {
-        match through.secure.seal(chunks, self.stream.handle()) {
+        match self.records(through, chunks) {
             Ok(records) => Sending::Whole(self.stream.send_whole(records)),
             Err(_) => Sending::Refused,
         }
+    }
+
+    fn records<const N: usize>(&self, through: &Through, chunks: [Option<Chunk>; N]) -> io::Result<Vec<u8>> {
+        let records = through.secure.seal(chunks, self.stream.handle());
+        records.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     /// Says that nothing more comes, and waits for nothing: the connection is about to be closed. For ends that are no

@@ -121,6 +121,7 @@ impl Posted {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
+            // Not counted any more, where the kernel makes records and took some: elsewhere a send is whole or fails.
             self.token = post(&self.descriptor, rest, None);
         }
         Poll::Ready(Ok(()))
