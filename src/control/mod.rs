@@ -26,7 +26,7 @@ pub use status::{
 };
 
 use crate::log::{Batch, LogQueue};
-use crate::shared::{Command, CoreLink, CoreStats, Event, Memory, ServerCell};
+use crate::shared::{self, Command, CoreLink, CoreStats, Event, Memory, ServerCell};
 use admin::Asked;
 use protocol::Reply;
 use resolve::Resolver;
@@ -323,8 +323,15 @@ impl<S: 'static> Running<S> {
         self.in_force = loaded;
         self.generation += 1;
         self.published_unix_s = unix_s();
-        self.tell_cores(|| Command::Publish(self.in_force.snapshot.clone())).await;
         self.resolver.watch(&self.in_force.servers);
+        let (pending, adopted) = shared::pending();
+        let snapshot = self.in_force.snapshot.clone();
+        self.tell_cores(|| Command::Publish { snapshot: snapshot.clone(), pending: pending.clone() }).await;
+        drop(pending);
+        // Whoever is told of a reload relies on it with the next request.
+        if timeout(ADOPTION, adopted.wait()).await.is_err() {
+            self.log.note(&format!("not every core serves snapshot {} yet", self.generation));
+        }
     }
 
     /// Publishes what is due without anybody asking. When it cannot be had, the next minute tries again.
@@ -477,6 +484,9 @@ const TELL_TRIES: u32 = 50;
 
 /// How often [`Control::look_after`] is called.
 const LOOK_AFTER: Duration = Duration::from_secs(60);
+
+/// How long cores may take to serve by a new snapshot before its reload is answered without.
+const ADOPTION: Duration = Duration::from_secs(1);
 
 /// How long cores and writer may take for the last lines of the log.
 const LAST_LINES: Duration = Duration::from_secs(1);

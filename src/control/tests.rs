@@ -4,7 +4,7 @@ use super::*;
 use crate::limit::Budget;
 use crate::log;
 use crate::model::{Server, ServerAddress};
-use crate::shared::{self, Events, Memory, Registry};
+use crate::shared::{Events, Memory, Pending, Registry};
 use sd_notify::NotifyState;
 use std::cell::{Cell, RefCell};
 use std::io::Read;
@@ -25,9 +25,13 @@ struct World {
     mistake: Rc<Cell<Option<&'static str>>>,
     /// How many commands the cores refuse from now on.
     refusals: Arc<Mutex<u32>>,
+    /// What cores have been told and have not done yet, if they are slow.
+    behind: Behind,
     /// What the supervisor was told: `READY=1 STATUS=...`.
     supervised: Rc<RefCell<Vec<String>>>,
 }
+
+type Behind = Arc<Mutex<Option<Vec<Pending>>>>;
 
 /// Within which the supervisor wants to hear of all cores.
 const WATCHDOG: Duration = Duration::from_secs(10);
@@ -40,6 +44,7 @@ impl World {
         let (queue, lines) = log::queue();
         let told = Arc::new(Mutex::new(Vec::new()));
         let refusals = Arc::new(Mutex::new(0));
+        let behind = Behind::default();
         let mistake = Rc::new(Cell::new(None));
         let read = mistake.clone();
         let supervised: Rc<RefCell<Vec<String>>> = Rc::default();
@@ -50,7 +55,7 @@ impl World {
         };
         let running = Running {
             kernel: KernelStatus::default(),
-            cores: (0..2).map(|core| fake_core(core, told.clone(), refusals.clone())).collect(),
+            cores: (0..2).map(|core| fake_core(core, told.clone(), refusals.clone(), behind.clone())).collect(),
             alive: vec![true; 2],
             log: queue.clone(),
             in_force: loaded(1),
@@ -73,7 +78,7 @@ impl World {
             admin: Some(File::open("/dev/null").unwrap().into()),
         };
         let exit = spawn_local(running.until_the_end(signals_in, events_in, requests_in));
-        World { signals, events, requests, told, lines, exit, mistake, refusals, supervised }
+        World { signals, events, requests, told, lines, exit, mistake, refusals, behind, supervised }
     }
 
     async fn ask(&self, request: Request) -> Answer {
@@ -111,7 +116,7 @@ impl World {
     }
 }
 
-fn fake_core(number: usize, told: Arc<Mutex<Vec<String>>>, refusals: Arc<Mutex<u32>>) -> Core<u64> {
+fn fake_core(number: usize, told: Arc<Mutex<Vec<String>>>, refusals: Arc<Mutex<u32>>, behind: Behind) -> Core<u64> {
     let link = move |command| {
         let mut refusals = refusals.lock().unwrap();
         if *refusals > 0 {
@@ -119,7 +124,12 @@ fn fake_core(number: usize, told: Arc<Mutex<Vec<String>>>, refusals: Arc<Mutex<u
             return false;
         }
         told.lock().unwrap().push(match command {
-            Command::Publish(snapshot) => format!("{number} publish {snapshot}"),
+            Command::Publish { snapshot, pending } => {
+                if let Some(behind) = &mut *behind.lock().unwrap() {
+                    behind.push(pending);
+                }
+                format!("{number} publish {snapshot}")
+            }
             Command::Drain { timeout } => format!("{number} drain {}", timeout.as_secs()),
             Command::Leave => format!("{number} leave"),
             Command::Ping => return true,
@@ -164,6 +174,31 @@ fn a_reload_is_published_to_every_core() {
         let warnings = vec!["a warning".to_owned()];
         assert_eq!(answer, Answer::Reloaded { generation: 3, dry_run: false, warnings });
         assert_eq!(world.told(), ["0 publish 3", "1 publish 3"]);
+    });
+}
+
+#[test]
+fn a_reload_is_told_of_once_every_core_serves_by_it() {
+    run(async |mut world| {
+        *world.behind.lock().unwrap() = Some(Vec::new());
+        world.signal(Signal::Reload).await;
+        assert_eq!(world.told(), ["0 publish 2", "1 publish 2"]);
+        let first = world.behind.lock().unwrap().as_mut().unwrap().remove(0);
+        drop(first);
+        world.settle().await;
+        assert_eq!(world.lines(), "a warning\n");
+        *world.behind.lock().unwrap() = None;
+        world.settle().await;
+        assert_eq!(world.lines(), "reloaded test.toml, snapshot 2\n");
+    });
+}
+
+#[test]
+fn a_core_that_hangs_does_not_hold_up_the_answer_to_a_reload_for_long() {
+    run(async |mut world| {
+        *world.behind.lock().unwrap() = Some(Vec::new());
+        assert!(matches!(world.ask(Request::Reload { dry_run: false }).await, Answer::Reloaded { .. }));
+        assert!(world.lines().contains("not every core serves snapshot 2 yet\n"));
     });
 }
 

@@ -1,5 +1,6 @@
 //! What the planes tell each other: commands to a core, events to the control plane. Both queues are bounded.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -8,7 +9,12 @@ use tokio::sync::mpsc;
 #[derive(Debug)]
 pub enum Command<S> {
     /// New exchanges use this snapshot from now on.
-    Publish(Arc<S>),
+    Publish {
+        /// What is in force.
+        snapshot: Arc<S>,
+        /// To be dropped once it is.
+        pending: Pending,
+    },
     /// Leave the addresses to another process, and serve what is here for a while.
     Leave,
     /// Accept no more; end what is in flight, and say [`Event::Drained`] when nothing is left.
@@ -25,6 +31,31 @@ pub enum Command<S> {
 /// Sends a command to one core and wakes it; says whether the core took it. Made where both planes are known, so
 /// that neither names the other.
 pub type CoreLink<S> = Box<dyn Fn(Command<S>) -> bool + Send>;
+
+/// Held while something is still to be done, by each who is to do it: see [`pending`].
+#[derive(Clone, Debug)]
+pub struct Pending {
+    _held: mpsc::Sender<Infallible>,
+}
+
+/// Waits for those who hold a [`Pending`].
+#[derive(Debug)]
+pub struct Completion {
+    held: mpsc::Receiver<Infallible>,
+}
+
+impl Completion {
+    /// Ends when nobody holds a [`Pending`] any more: all have done it, or have gone.
+    pub async fn wait(mut self) {
+        self.held.recv().await;
+    }
+}
+
+/// Makes what is given to each who is to do something, and what waits until all have.
+pub fn pending() -> (Pending, Completion) {
+    let (sender, receiver) = mpsc::channel(1);
+    (Pending { _held: sender }, Completion { held: receiver })
+}
 
 /// What a core tells the control plane.
 #[derive(Debug, PartialEq, Eq)]

@@ -93,7 +93,10 @@ async fn work(cx: Rc<Context>, mut commands: Mailbox<Command<Snapshot>>, handed:
             commands.recv().await
         };
         match command {
-            Some(Command::Publish(snapshot)) => publish(&cx, snapshot, &peers),
+            Some(Command::Publish { snapshot, pending }) => {
+                publish(&cx, snapshot, &peers);
+                drop(pending);
+            }
             Some(Command::Leave) => cx.leave(),
             Some(Command::Drain { .. }) => cx.drain(),
             Some(Command::Ping) => _ = cx.events.send(Event::Alive { core: cx.core }),

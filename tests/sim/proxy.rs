@@ -5,7 +5,7 @@ use crate::loader::Loader;
 use ringferry::limit::{Budget, Clients, Gate, Rates, Requests};
 use ringferry::listen::Peer;
 use ringferry::log::{self, Batch};
-use ringferry::shared::{Command, CoreStats, Event, Memory, Share, events};
+use ringferry::shared::{Command, CoreStats, Event, Memory, Share, events, pending};
 use ringferry::snapshot::Snapshot;
 use ringferry::worker::Worker;
 use ringferry_runtime::mailbox::{self, Sender};
@@ -105,7 +105,8 @@ impl Proxy {
     pub(crate) fn reload(&mut self, draw: &mut Draw) {
         let next = self.loader.load(draw, &self.current.listeners);
         self.current = next.clone();
-        self.command(|| Command::Publish(next.clone()));
+        let (pending, _) = pending();
+        self.command(|| Command::Publish { snapshot: next.clone(), pending: pending.clone() });
     }
 
     pub(crate) fn drain(&mut self) {
