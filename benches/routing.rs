@@ -43,7 +43,7 @@ fn routing(c: &mut Criterion) {
         let mut group = c.benchmark_group("routing");
         let mut find = |what: &str, host: &str, path: &str| {
             group.bench_function(BenchmarkId::new(what, sites), |b| {
-                b.iter(|| table.find(ListenerId(0), black_box(host), black_box(path.as_bytes())));
+                b.iter(|| table.find(ListenerId(0), black_box(host.as_bytes()), black_box(path.as_bytes())));
             });
         };
         find("exact host, root", &format!("site{last}.example.com"), "/");

@@ -6,7 +6,7 @@ mod handle;
 mod simulated;
 
 use crate::buf::{Chunk, GroupSettings, Pool};
-use crate::driver::{After, Slots, Stats};
+use crate::driver::{After, Slots};
 use crate::kernel::{
     Kernel, KernelChoice, KernelError, KernelKind, KernelSettings, Op, PipeEnds, RingFeatures, RingRestriction,
 };
@@ -134,8 +134,21 @@ struct Inner {
     now: Cell<Instant>,
     /// The ring takes nothing any more.
     closed: Cell<bool>,
-    stats: RefCell<Stats>,
+    counts: Counts,
     on_panic: RefCell<Option<PanicReport>>,
+}
+
+/// What has been done; see [`Stats`](crate::driver::Stats).
+#[derive(Default)]
+struct Counts {
+    turns: Cell<u64>,
+    completions: Cell<u64>,
+    polls: Cell<u64>,
+    panics: Cell<u64>,
+}
+
+fn add(count: &Cell<u64>, more: u64) {
+    count.set(count.get() + more);
 }
 
 /// Told the message of a task's panic.
@@ -173,7 +186,7 @@ impl Core {
             pipes: RefCell::new(Pipes { max: settings.pipes, idle: Vec::new(), in_use: 0 }),
             now: Cell::new(now),
             closed: Cell::new(false),
-            stats: RefCell::default(),
+            counts: Counts::default(),
             on_panic: RefCell::default(),
         };
         Core {
@@ -254,7 +267,7 @@ impl Core {
             inner.wake_foreign(&mut self.woken);
         }
         inner.fire_timers();
-        inner.stats.borrow_mut().turns += 1;
+        add(&inner.counts.turns, 1);
     }
 
     /// After many tasks have ended. How long a wait of `timeout` may last until this has to be looked at again.
@@ -318,13 +331,13 @@ impl Inner {
             let Some((index, generation)) = self.queue.pop() else { return };
             let Some(task) = self.tasks.borrow_mut().take(index) else { continue };
             let waker = task::waker(self.queue.core(), index, generation);
-            self.stats.borrow_mut().polls += 1;
+            add(&self.counts.polls, 1);
             match task::poll(task, &mut Context::from_waker(&waker)) {
                 Outcome::Pending(task) => self.tasks.borrow_mut().put_back(index, task),
                 Outcome::Done => self.end(index),
                 Outcome::Panicked(message) => {
                     self.end(index);
-                    self.stats.borrow_mut().panics += 1;
+                    add(&self.counts.panics, 1);
                     let report = self.on_panic.borrow().clone();
                     if let Some(report) = report {
                         report(&message);
@@ -368,7 +381,7 @@ impl Inner {
     fn complete(&self) {
         loop {
             let Some(completion) = self.kernel.borrow_mut().next() else { return };
-            self.stats.borrow_mut().completions += 1;
+            add(&self.counts.completions, 1);
             let after = self.slots.borrow_mut().complete(completion);
             match after {
                 After::Nothing => {}

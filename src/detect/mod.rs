@@ -80,6 +80,5 @@ async fn more(intake: &mut Intake, inbox: &mut Inbox, handle: &Handle) -> Result
 }
 
 fn normal(name: &str) -> Box<str> {
-    let mut scratch: host::HostScratch = [0; host::HOST_BYTES_MAX];
-    host::normalize(name, &mut scratch).into()
+    host::normal_text(name).into()
 }

@@ -106,7 +106,7 @@ pub fn explain(table: &Table, config: &Config, listener: ListenerId, host: &str,
 
 /// Explains what a client of TLS gets by the name in its first message alone; an empty one stands for none.
 pub fn explain_name(table: &Table, config: &Config, listener: ListenerId, name: &str) -> Explanation {
-    let outcome = match table.site(listener, name) {
+    let outcome = match table.site(listener, name.as_bytes()) {
         None => Outcome::UnknownName,
         Some(site) => match config.sites[site.index()].tls {
             Some(SiteTls::Passthrough) => Outcome::PassedThrough(site),
@@ -123,7 +123,7 @@ fn asked(config: &Config, on: ListenerId, host: &str, path: Option<(String, Stri
 
 /// A request that comes without TLS.
 fn plainly(table: &Table, config: &Config, listener: ListenerId, host: &str, path: &Path<'_>) -> Outcome {
-    match table.find_agreeing(listener, host, path) {
+    match table.find_agreeing(listener, host.as_bytes(), path) {
         Err(reason) => Outcome::Refused(reason),
         Ok(found) if config.sites[found.site.index()].tls.is_some() => {
             let listeners = config.sites[found.site.index()].listeners.iter().map(|id| &config.listeners[id.index()]);
@@ -137,11 +137,11 @@ fn plainly(table: &Table, config: &Config, listener: ListenerId, host: &str, pat
 
 /// A request on a connection of TLS that was made for its host.
 fn by_tls(table: &Table, config: &Config, listener: ListenerId, host: &str, path: &Path<'_>) -> Outcome {
-    let Some(site) = table.site(listener, server_name(host)) else { return Outcome::UnknownName };
+    let Some(site) = table.site(listener, server_name(host).as_bytes()) else { return Outcome::UnknownName };
     if config.sites[site.index()].tls == Some(SiteTls::Passthrough) {
         return Outcome::PassedThrough(site);
     }
-    match table.find_agreeing(listener, host, path) {
+    match table.find_agreeing(listener, host.as_bytes(), path) {
         Ok(found) if found.site != site => Outcome::OtherSite(site, found),
         Ok(found) => Outcome::Route(found),
         Err(reason) => Outcome::Refused(reason),
@@ -163,9 +163,11 @@ fn candidates(
     path: Option<&Path<'_>>,
     outcome: &Outcome,
 ) -> Vec<Candidate> {
-    let here: Vec<SiteId> = table.sites(listener, host).collect();
-    let elsewhere: Vec<SiteId> =
-        (0..config.listeners.len() as u32).map(ListenerId).flat_map(|other| table.sites(other, host)).collect();
+    let here: Vec<SiteId> = table.sites(listener, host.as_bytes()).collect();
+    let elsewhere: Vec<SiteId> = (0..config.listeners.len() as u32)
+        .map(ListenerId)
+        .flat_map(|other| table.sites(other, host.as_bytes()))
+        .collect();
 
     let mut candidates = Vec::new();
     for (id, site) in (0..).map(SiteId).zip(&config.sites) {

@@ -57,7 +57,7 @@ impl Table {
 
     /// The site and route for a request on `listener`. `host` is lower case without port and trailing dot; `path` is
     /// normalised and begins with a slash.
-    pub fn find(&self, listener: ListenerId, host: &str, path: &[u8]) -> Result<Found, NoRoute> {
+    pub fn find(&self, listener: ListenerId, host: &[u8], path: &[u8]) -> Result<Found, NoRoute> {
         let site = self.sites(listener, host).next().ok_or(NoRoute::Host)?;
         let route = self.paths[site.index()].longest(path).ok_or(NoRoute::Path)?;
         Ok(Found { site, route })
@@ -65,7 +65,7 @@ impl Table {
 
     /// As [`find`](Table::find), and both readings of the path must choose the same route: the server gets the bytes
     /// that the client sent, and may read them either way.
-    pub fn find_agreeing(&self, listener: ListenerId, host: &str, path: &Path<'_>) -> Result<Found, NoRoute> {
+    pub fn find_agreeing(&self, listener: ListenerId, host: &[u8], path: &Path<'_>) -> Result<Found, NoRoute> {
         let site = self.sites(listener, host).next().ok_or(NoRoute::Host)?;
         let paths = &self.paths[site.index()];
         let route = paths.longest(path.normal);
@@ -76,12 +76,12 @@ impl Table {
     }
 
     /// The site of `listener` that answers for `host`, spelt as for [`find`](Table::find).
-    pub fn site(&self, listener: ListenerId, host: &str) -> Option<SiteId> {
+    pub fn site(&self, listener: ListenerId, host: &[u8]) -> Option<SiteId> {
         self.sites(listener, host).next()
     }
 
     /// The sites of `listener` that answer for `host`, the most specific first.
-    pub(super) fn sites<'a>(&'a self, listener: ListenerId, host: &'a str) -> impl Iterator<Item = SiteId> + 'a {
+    pub(super) fn sites<'a>(&'a self, listener: ListenerId, host: &'a [u8]) -> impl Iterator<Item = SiteId> + 'a {
         self.hosts[listener.index()].matches(host)
     }
 

@@ -63,7 +63,7 @@ fn check(sites: &str, requests: &str) {
         let (request, expect) = line.split_once(" → ").unwrap();
         let [listener, host, path] = request.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{line}") };
         let listener = ListenerId(listener.parse().unwrap());
-        assert_eq!(name(&config, table.find(listener, host, path.as_bytes())), expect, "{line}");
+        assert_eq!(name(&config, table.find(listener, host.as_bytes(), path.as_bytes())), expect, "{line}");
     }
 }
 
@@ -158,7 +158,7 @@ fn both_views_of_the_path_choose_one_route() {
         let config = config("0 | a | /open /open/admin /myü\n0 | b | /");
         let mut scratch = Scratch::default();
         let read = Path::read(path, &mut scratch).unwrap();
-        let outcome = Table::build(&config).find_agreeing(ListenerId(0), "a", &read);
+        let outcome = Table::build(&config).find_agreeing(ListenerId(0), b"a", &read);
         assert_eq!(name(&config, outcome), expect, "{path}");
     }
     check("/open/x", "a /open");
@@ -183,8 +183,11 @@ fn a_host_of_thousands_of_labels_is_cut_to_what_a_wildcard_can_match() {
     let config = config("0 | *.example.com | /");
     let table = Table::build(&config);
     let long = "a.".repeat(30_000);
-    assert_eq!(name(&config, table.find(ListenerId(0), &format!("{long}example.com"), b"/")), "*.example.com /");
-    assert_eq!(name(&config, table.find(ListenerId(0), &long, b"/")), "Host");
+    assert_eq!(
+        name(&config, table.find(ListenerId(0), format!("{long}example.com").as_bytes(), b"/")),
+        "*.example.com /"
+    );
+    assert_eq!(name(&config, table.find(ListenerId(0), long.as_bytes(), b"/")), "Host");
 }
 
 fn explained(table: &Table, config: &Config, listener: ListenerId, host: &str, path: &str) -> Explanation {
@@ -344,7 +347,11 @@ fn the_table_answers_as_a_search_through_all_sites_would() {
             let host = random_name(&mut rng, ".", 4);
             let path = format!("/{}{}", random_name(&mut rng, "/", 4), ["", "/"][rng.below(2) as usize]);
             let expect = search(&config, listener, &host, &path);
-            assert_eq!(table.find(listener, &host, path.as_bytes()), expect, "seed {seed}: {listener:?} {host}{path}");
+            assert_eq!(
+                table.find(listener, host.as_bytes(), path.as_bytes()),
+                expect,
+                "seed {seed}: {listener:?} {host}{path}"
+            );
             let explained = explained(&table, &config, listener, &host, &path);
             let winner = explained.candidates.iter().find(|c| c.verdict == Verdict::Wins);
             assert_eq!(winner.and_then(|c| c.route.as_ref()).map(|r| r.0), expect.ok().map(|found| found.route));

@@ -74,7 +74,7 @@ fn secure_site(cx: &Context, client: &Client, facts: &Facts) -> Option<(Rc<View>
         Place::Route(view, found) => Some((view.clone(), found.site)),
         Place::Unknown if facts.version.is_none() => {
             let (view, listener, _) = cx.view_for(client.listener)?;
-            let site = view.snapshot.table.site(listener, asked.as_deref().unwrap_or_default())?;
+            let site = view.snapshot.table.site(listener, asked.as_deref().unwrap_or_default().as_bytes())?;
             Some((view, site))
         }
         Place::Unknown | Place::Named(..) => None,

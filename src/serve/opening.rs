@@ -121,7 +121,7 @@ async fn tls(cx: &Rc<Context>, client: &mut Client, view: Rc<View>, id: Listener
         }
         Ok(Ok(Opening::Other) | Err(_)) | Err(Elapsed) => return Begun::Close,
     };
-    let site = view.snapshot.table.site(id, name.as_deref().unwrap_or_default());
+    let site = view.snapshot.table.site(id, name.as_deref().unwrap_or_default().as_bytes());
     match site.and_then(|site| Some((site, view.snapshot.config.sites[site.index()].tls.as_ref()?))) {
         Some((site, SiteTls::Passthrough)) => Begun::Raw(Box::new(Raw::passthrough(view.clone(), site, name))),
         Some((site, SiteTls::Terminate(_))) if view.snapshot.tls.server_config(id, site).is_some() => {

@@ -207,7 +207,7 @@ pub(super) fn decide(cx: &Context, client: &mut Client, facts: &mut Facts) -> De
 }
 
 fn host<'b>(head: &RequestHead<'_, 'b>) -> &'b [u8] {
-    head.host.map_or("", |host| host.text).as_bytes()
+    head.host.map_or(b"", |host| host.text)
 }
 
 /// A request that gets a page of ours.
@@ -240,8 +240,7 @@ fn route(view: &View, listener: ListenerId, head: &RequestHead<'_, '_>) -> Resul
         return Err(Cause::Loop);
     }
     let mut host_scratch: host::HostScratch = [0; host::HOST_BYTES_MAX];
-    let host = head.host.map_or("", |authority| authority.host);
-    let host = host::normalize(host, &mut host_scratch);
+    let host = head.host.as_ref().map_or(&b""[..], |host| host.normal(&mut host_scratch));
     // For `OPTIONS *` and a target without a path this is the slash: they ask about the site as a whole.
     let mut path_scratch = path::Scratch::default();
     let path = Path::read(head.target.path(), &mut path_scratch).map_err(|_| Cause::AmbiguousPath)?;
@@ -263,7 +262,7 @@ fn no_route(
     facts: &mut Facts,
 ) -> Decision {
     let mut host_scratch: host::HostScratch = [0; host::HOST_BYTES_MAX];
-    let host = host::normalize(head.host.map_or("", |authority| authority.host), &mut host_scratch);
+    let host = head.host.as_ref().map_or(&b""[..], |host| host.normal(&mut host_scratch));
     if let Some(site) = view.snapshot.table.site(listener, host) {
         match check_tls(view, listener, client, site, head) {
             Some(reply) if client.shaken.is_some() => return Decision::Answer(reply),
@@ -307,7 +306,7 @@ fn check_tls(
     if shaken.good_for.get() == Some((snapshot.generation, site)) {
         return None;
     }
-    let asked = client.outlet.agreed().and_then(|agreed| agreed.server_name.as_deref()).unwrap_or_default();
+    let asked = client.outlet.agreed().and_then(|agreed| agreed.server_name.as_deref()).unwrap_or_default().as_bytes();
     let for_site = snapshot.table.site(listener, asked);
     if for_site.is_some_and(|asked| snapshot.tls.may_serve(listener, site, asked, shaken.policy)) {
         shaken.good_for.set(Some((snapshot.generation, site)));
@@ -322,7 +321,8 @@ fn to_https(snapshot: &Snapshot, site: SiteId, head: &RequestHead<'_, '_>) -> Re
         let is_tls = snapshot.config.listeners[id.index()].protocol == Protocol::Https;
         is_tls.then(|| snapshot.listeners[id.index()].address.port())
     });
-    let to = https_origin(head.host.map_or("", |authority| authority.host), ports);
+    let host = head.host.and_then(|authority| str::from_utf8(authority.host).ok());
+    let to = https_origin(host.unwrap_or_default(), ports);
     let redirect = Redirect { to, keep_path: true, status: 308 };
     Reply::Redirect(redirect, [head.target.path().to_owned(), head.target.query().unwrap_or_default().to_owned()])
 }

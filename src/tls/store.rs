@@ -64,7 +64,7 @@ impl CertStore {
     /// the default site has, or nothing.
     pub fn resolve(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let name = name.map(normal).unwrap_or_default();
-        let pairs = self.pairs(self.hosts.matches(&name).next()?);
+        let pairs = self.pairs(self.hosts.matches(name.as_bytes()).next()?);
         let usable = || pairs.iter().filter(|pair| pair.signs(schemes));
         let best = usable().find(|pair| pair.names().cover(&name)).or_else(|| usable().next());
         // A pair that the client cannot verify makes rustls end the handshake with the alert that says so.

@@ -25,17 +25,15 @@ pub struct Connection {
 impl Connection {
     pub(super) fn add(&mut self, value: &[u8]) -> Result<(), Bad> {
         // What nearly all say is no list, and is not taken for one.
-        if matches!(value, b"keep-alive" | b"close") {
-            return self.add_option(value);
+        match value {
+            b"keep-alive" => self.keep_alive = true,
+            b"close" => self.close = true,
+            _ => return list(value).try_for_each(|option| self.add_option(option)),
         }
-        list(value).try_for_each(|option| self.add_option(option))
+        self.count()
     }
 
     fn add_option(&mut self, option: &[u8]) -> Result<(), Bad> {
-        self.options += 1;
-        if self.options > CONNECTION_OPTIONS_MAX {
-            return Err(Bad::Connection);
-        }
         // A length is compared first, so that most of these cost next to nothing.
         match option.len() {
             0 => {}
@@ -45,7 +43,12 @@ impl Connection {
             10 if option.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
             _ => self.nominates = true,
         }
-        Ok(())
+        self.count()
+    }
+
+    fn count(&mut self) -> Result<(), Bad> {
+        self.options += 1;
+        if self.options > CONNECTION_OPTIONS_MAX { Err(Bad::Connection) } else { Ok(()) }
     }
 }
 

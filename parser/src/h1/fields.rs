@@ -73,6 +73,12 @@ impl<'s, 'b> Fields<'s, 'b> {
         self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
     }
 
+    /// Where what stands before the fields is: the request line or the status line, its end included.
+    #[inline]
+    pub fn first_line(&self) -> Range<usize> {
+        0..self.headers.first().map_or(self.section.len() - 2, |first| offset(self.section, first.name.as_bytes()))
+    }
+
     /// Where the line of one of these fields is, its end included, if it is written as we would write it: `Name: value`
     /// and CR LF, with no other whitespace around the value. A copy of it is all that passing it on takes.
     #[inline(always)]
@@ -90,7 +96,8 @@ impl<'s, 'b> Fields<'s, 'b> {
         is_clean.then_some(start..end)
     }
 
-    /// [Lines](Fields::line) that follow each other; empty for a range that is none of theirs.
+    /// [Lines](Fields::line) that follow each other, from the [first](Fields::first_line) on; empty for a range that is
+    /// none of theirs.
     #[inline]
     pub fn lines(&self, range: Range<usize>) -> &'b [u8] {
         self.section.get(range).unwrap_or_default()

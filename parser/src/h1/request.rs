@@ -6,6 +6,7 @@ use super::{
     Version, fields,
 };
 use crate::host::Authority;
+use std::ops::Range;
 
 /// Empty lines that are skipped before a request line (RFC 9112 section 2.2): old clients send one after a body.
 pub const LEADING_LINES_MAX: usize = 2;
@@ -38,6 +39,23 @@ pub struct RequestHead<'s, 'b> {
     pub expect_continue: bool,
     /// Bytes of the head, the blank line and skipped empty lines included: the body starts here.
     pub head_len: usize,
+}
+
+impl RequestHead<'_, '_> {
+    /// Where the request line is among the [lines](Fields::lines), if it is written as we would write it to a server.
+    pub fn clean_line(&self) -> Option<Range<usize>> {
+        let line = self.fields.first_line();
+        let len = self.method_text.len() + " ".len() + self.target_text.len() + " HTTP/1.1\r\n".len();
+        let is_clean =
+            self.version == Version::H11 && matches!(self.target, Target::Origin { .. }) && line.len() == len;
+        is_clean.then_some(line)
+    }
+
+    /// Whether `Host` is the first field, and says whom the request is for.
+    pub fn begins_with_host(&self) -> bool {
+        let first = self.fields.iter().next();
+        first.is_some_and(|field| field.known == Known::Host) && !matches!(self.target, Target::Absolute { .. })
+    }
 }
 
 /// Parses the request head at the start of `buf`.

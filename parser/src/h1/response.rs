@@ -5,6 +5,7 @@ use super::{
     Bad, Connection, FIELDS_MAX, FieldSlots, Fields, HeadError, HeadLimits, Known, Method, Parsed, ResponseBody,
     Version, fields,
 };
+use std::ops::Range;
 
 /// A response head, borrowed from the buffer that it was received into.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,13 @@ pub struct ResponseHead<'s, 'b> {
 }
 
 impl ResponseHead<'_, '_> {
+    /// Where the status line is among the [lines](Fields::lines), if it is written as we would write it.
+    pub fn clean_line(&self) -> Option<Range<usize>> {
+        let line = self.fields.first_line();
+        let len = "HTTP/1.1 200 ".len() + self.reason.len() + "\r\n".len();
+        (self.version == Version::H11 && line.len() == len).then_some(line)
+    }
+
     /// Whether another response head follows for the same request. 101 is final: it ends HTTP on the connection.
     pub fn is_interim(&self) -> bool {
         self.status < 200 && self.status != 101

@@ -97,7 +97,9 @@ mod tests {
     fn check(method: Method, text: &str, expect: Option<(&str, Option<&str>, Option<&str>)>) {
         let found = Target::parse(method, text).ok().map(|target| {
             let authority = match target {
-                Target::Absolute { authority, .. } | Target::Authority(authority) => Some(authority.text),
+                Target::Absolute { authority, .. } | Target::Authority(authority) => {
+                    Some(str::from_utf8(authority.text).unwrap())
+                }
                 _ => None,
             };
             (target.path(), target.query(), authority)

@@ -80,8 +80,12 @@ impl Handle {
 
     /// What the core has done and holds.
     pub fn stats(&self) -> Stats {
-        let kernel = self.0.kernel.borrow();
+        let (kernel, counts) = (self.0.kernel.borrow(), &self.0.counts);
         Stats {
+            turns: counts.turns.get(),
+            completions: counts.completions.get(),
+            polls: counts.polls.get(),
+            panics: counts.panics.get(),
             enters: kernel.enters(),
             messages: kernel.messages(),
             tasks: self.0.tasks.borrow().len(),
@@ -90,7 +94,6 @@ impl Handle {
             head_buffers_lent: kernel.lent(Group::Head).0,
             body_buffers_lent: kernel.lent(Group::Body).0,
             datagram_buffers_lent: kernel.lent(Group::Datagram).0,
-            ..*self.0.stats.borrow()
         }
     }
 

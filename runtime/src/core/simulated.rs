@@ -112,7 +112,7 @@ impl World {
     /// When the operations that the core waits for are not those that its kernel has, or more has piled up than may, or a
     /// task has panicked: most of what a world finds shows in a task, which ends with it, and the core goes on.
     pub fn check(&self, core: &Core) {
-        let panics = core.inner.stats.borrow().panics;
+        let panics = core.inner.counts.panics.get();
         assert_eq!(panics, 0, "seed {}: tasks have panicked, see above", self.seed());
         let kernel = core.inner.kernel.borrow();
         let Some(kernel) = kernel.as_simulated() else { return };

@@ -30,7 +30,9 @@ pub(crate) struct Uring {
     /// Entries that found the submission queue full.
     backlog: VecDeque<squeue::Entry>,
     /// Completions copied out of the ring: user data, result, flags.
-    batch: VecDeque<(u64, i32, u32)>,
+    batch: Vec<(u64, i32, u32)>,
+    /// How many of them have been looked at.
+    seen: usize,
     enters: u64,
     /// Cores that messages of this turn go to. They keep the rings open that the entries name.
     woken: Vec<Arc<Remote>>,
@@ -96,7 +98,8 @@ impl Uring {
             in_flight: 0,
             groups,
             backlog: VecDeque::new(),
-            batch: VecDeque::new(),
+            batch: Vec::new(),
+            seen: 0,
             enters: 0,
             woken: Vec::new(),
             messages_out: true,
@@ -141,7 +144,7 @@ impl Uring {
 
     pub(super) fn wait(&mut self, timeout: Option<Duration>, now: Instant) {
         let (mut fed, mut warm) = (false, false);
-        let settled = self.batch.is_empty() && self.ring.completion().is_empty();
+        let settled = self.seen == self.batch.len() && self.ring.completion().is_empty();
         for group in self.groups.iter().filter(|group| !group.is_at_rest()) {
             warm |= group.relax(now, settled);
             fed |= group.feed();
@@ -153,7 +156,7 @@ impl Uring {
                 break;
             }
         }
-        let may_wait = self.backlog.is_empty() && self.batch.is_empty() && !fed;
+        let may_wait = self.backlog.is_empty() && self.seen == self.batch.len() && !fed;
         let timeout = match (may_wait, warm) {
             (false, _) => Some(Duration::ZERO),
             (true, false) => timeout,
@@ -174,12 +177,15 @@ impl Uring {
 
     pub(super) fn next(&mut self) -> Option<Completion> {
         loop {
-            let Some((user_data, result, flags)) = self.batch.pop_front() else {
+            let Some(&(user_data, result, flags)) = self.batch.get(self.seen) else {
+                self.batch.clear();
+                self.seen = 0;
                 if self.messages_out {
                     self.woken.clear();
                 }
                 return None;
             };
+            self.seen += 1;
             match user_data as u32 {
                 NUDGE => {}
                 DETACHED => self.in_flight -= 1,

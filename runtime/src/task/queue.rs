@@ -10,12 +10,18 @@ use std::sync::Arc;
 /// The ready tasks of one core, each at most once.
 pub(crate) struct RunQueue {
     core: CoreId,
-    ready: RefCell<VecDeque<u32>>,
-    places: RefCell<Vec<Place>>,
+    ready: RefCell<Ready>,
     /// Other cores that our tasks have woken, for the ring to tell them,
     outbox: RefCell<Vec<Arc<Remote>>>,
     /// as long as somebody is going to take them from here.
     is_collecting: Cell<bool>,
+}
+
+#[derive(Default)]
+struct Ready {
+    queue: VecDeque<u32>,
+    /// By the index of a task.
+    places: Vec<Place>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -27,13 +33,7 @@ struct Place {
 
 impl RunQueue {
     pub(crate) fn new(core: CoreId) -> RunQueue {
-        RunQueue {
-            core,
-            ready: RefCell::default(),
-            places: RefCell::default(),
-            outbox: RefCell::default(),
-            is_collecting: Cell::new(false),
-        }
+        RunQueue { core, ready: RefCell::default(), outbox: RefCell::default(), is_collecting: Cell::new(false) }
     }
 
     pub(crate) fn core(&self) -> CoreId {
@@ -43,7 +43,7 @@ impl RunQueue {
     /// A task moves in at `index`; returns its generation. It is ready.
     pub(crate) fn open(&self, index: u32) -> u32 {
         let generation = {
-            let mut places = self.places.borrow_mut();
+            let places = &mut self.ready.borrow_mut().places;
             if places.len() <= index as usize {
                 places.resize(index as usize + 1, Place::default());
             }
@@ -57,26 +57,26 @@ impl RunQueue {
 
     /// The task at `index` has ended; what still names it names nobody.
     pub(crate) fn shut(&self, index: u32) {
-        let place = &mut self.places.borrow_mut()[index as usize];
+        let place = &mut self.ready.borrow_mut().places[index as usize];
         place.generation = place.generation.wrapping_add(1);
         place.alive = false;
     }
 
     /// Queues a task unless it is queued or gone.
     pub(crate) fn wake(&self, index: u32, generation: u32) {
-        let mut places = self.places.borrow_mut();
+        let Ready { queue, places } = &mut *self.ready.borrow_mut();
         if let Some(place) = places.get_mut(index as usize) {
             // A packed generation may be cut to fewer bits (32-bit machines); a spurious wake is harmless.
             if place.alive && !place.queued && super::waker::same_generation(place.generation, generation) {
                 place.queued = true;
-                self.ready.borrow_mut().push_back(index);
+                queue.push_back(index);
             }
         }
     }
 
     /// Queues every task.
     pub(crate) fn wake_all(&self) {
-        let alive: Vec<_> = self.places.borrow().iter().map(|p| (p.alive, p.generation)).collect();
+        let alive: Vec<_> = self.ready.borrow().places.iter().map(|p| (p.alive, p.generation)).collect();
         for (index, (alive, generation)) in alive.into_iter().enumerate() {
             if alive {
                 self.wake(index as u32, generation);
@@ -86,9 +86,10 @@ impl RunQueue {
 
     /// The next ready task and its generation. It may be woken again from now on.
     pub(crate) fn pop(&self) -> Option<(u32, u32)> {
+        let Ready { queue, places } = &mut *self.ready.borrow_mut();
         loop {
-            let index = self.ready.borrow_mut().pop_front()?;
-            let place = &mut self.places.borrow_mut()[index as usize];
+            let index = queue.pop_front()?;
+            let place = &mut places[index as usize];
             place.queued = false;
             if place.alive {
                 return Some((index, place.generation));
@@ -109,7 +110,7 @@ impl RunQueue {
 
     /// How many are ready.
     pub(crate) fn len(&self) -> usize {
-        self.ready.borrow().len()
+        self.ready.borrow().queue.len()
     }
 }
 

@@ -93,7 +93,7 @@ impl Url {
         let nameless = scheme.filter(|scheme| !scheme.has_path()).and_then(|_| port_alone(authority));
         let (host, port) = match (parsed, nameless) {
             (_, Some(port)) => ("", Some(port)),
-            (Some(Authority { host, port, .. }), None) => (host, port),
+            (Some(parsed), None) => (&authority[..parsed.host.len()], parsed.port),
             (None, None) => {
                 let example = example(scheme);
                 let hint = match authority {
@@ -118,7 +118,7 @@ impl Url {
             return Err(wrong(&format!("a URL with {odd:?} is refused with 400; clients send it as {encoded}")));
         }
         let path = target.split('?').next().filter(|path| !path.is_empty()).unwrap_or("/");
-        let host = host::normalize(host, &mut [0; host::HOST_BYTES_MAX]).to_owned();
+        let host = host::normal_text(host);
         Ok(Url { scheme, host, port, path: path.to_owned() })
     }
 

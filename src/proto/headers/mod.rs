@@ -49,7 +49,7 @@ pub fn write_trailers(trailers: &Fields<'_, '_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Passes fields on, as they were received where that is how we would write them. Neighbours are copied together.
+/// Passes lines on, as they were received where that is how we would write them. Neighbours are copied together.
 struct Passing<'f, 's, 'b> {
     fields: &'f Fields<'s, 'b>,
     /// The lines that are to be passed on and have not been.
@@ -59,6 +59,11 @@ struct Passing<'f, 's, 'b> {
 impl<'f, 's, 'b> Passing<'f, 's, 'b> {
     fn new(fields: &'f Fields<'s, 'b>) -> Passing<'f, 's, 'b> {
         Passing { fields, lines: 0..0 }
+    }
+
+    /// The first line passes as it was received, in front of the fields.
+    fn behind(first_line: Range<usize>, fields: &'f Fields<'s, 'b>) -> Passing<'f, 's, 'b> {
+        Passing { fields, lines: first_line }
     }
 
     /// Passes on a field, which comes behind those before it. It may not be written before the [end](Passing::end).
@@ -90,6 +95,14 @@ impl<'f, 's, 'b> Passing<'f, 's, 'b> {
 pub(super) fn write_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a field of ours: `prefix` is its name, a colon and a space.
+#[inline]
+fn write_own(prefix: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(prefix);
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }

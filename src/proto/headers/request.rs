@@ -1,7 +1,7 @@
 //! The head of a request as it goes to a server.
 
 use super::client::AddressText;
-use super::{Passing, is_nominated, offered_protocols, prefix, write_field, write_number, write_via};
+use super::{Passing, is_nominated, offered_protocols, prefix, write_number, write_own, write_via};
 use ringferry_parser::h1::{Fields, Known, Method, RequestBody, RequestHead, Target, Version, list};
 
 /// What the head of a forwarded request depends on besides the head received.
@@ -31,14 +31,8 @@ pub struct RequestCx<'a> {
 
 /// Writes the complete head for the server, the blank line included. The body follows in the framing of `head.body`.
 pub fn write_request(head: &RequestHead<'_, '_>, cx: &RequestCx<'_>, out: &mut Vec<u8>) {
-    let host = head.host.map_or(cx.default_host, |host| host.text);
-    out.extend_from_slice(head.method_text.as_bytes());
-    out.push(b' ');
-    write_target(head, cx.strip_prefix, out);
-    out.extend_from_slice(b" HTTP/1.1\r\n");
-    write_field("Host", host.as_bytes(), out);
-
-    let has_id = write_end_to_end(head, cx, out);
+    let host = head.host.map_or(cx.default_host.as_bytes(), |host| host.text);
+    let has_id = write_lines(head, host, cx, out);
     write_connection(head, out);
     match head.body {
         RequestBody::None => {}
@@ -47,15 +41,15 @@ pub fn write_request(head: &RequestHead<'_, '_>, cx: &RequestCx<'_>, out: &mut V
     }
     write_forwarding(&head.fields, host, cx, out);
     if let Some(subject) = cx.client_subject {
-        write_field("X-Client-Cert-Subject", subject.as_bytes(), out);
+        write_own(b"X-Client-Cert-Subject: ", subject.as_bytes(), out);
     }
     if let Some(id) = cx.request_id.filter(|_| !has_id) {
-        write_field("X-Request-Id", id, out);
+        write_own(b"X-Request-Id: ", id, out);
     }
     if cx.via {
         write_via(head.version, out);
     }
-    write_field("CDN-Loop", cx.instance.as_bytes(), out);
+    write_own(b"CDN-Loop: ", cx.instance.as_bytes(), out);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -78,12 +72,27 @@ fn write_target(head: &RequestHead<'_, '_>, strip: Option<&str>, out: &mut Vec<u
     }
 }
 
-/// Writes the fields that pass, in their order; whether `X-Request-Id` was one.
-fn write_end_to_end(head: &RequestHead<'_, '_>, cx: &RequestCx<'_>, out: &mut Vec<u8>) -> bool {
+/// Writes the request line, `Host`, and the fields that pass, in their order; whether `X-Request-Id` was one.
+fn write_lines(head: &RequestHead<'_, '_>, host: &[u8], cx: &RequestCx<'_>, out: &mut Vec<u8>) -> bool {
+    let mut passing = match head.clean_line() {
+        Some(line) if cx.strip_prefix.is_none() => Passing::behind(line, &head.fields),
+        _ => {
+            out.extend_from_slice(head.method_text.as_bytes());
+            out.push(b' ');
+            write_target(head, cx.strip_prefix, out);
+            out.extend_from_slice(b" HTTP/1.1\r\n");
+            Passing::new(&head.fields)
+        }
+    };
+    let begins_with_host = head.begins_with_host();
+    if !begins_with_host {
+        passing.end(out);
+        write_own(b"Host: ", host, out);
+    }
     let mut has_id = false;
-    let mut passing = Passing::new(&head.fields);
     for field in head.fields.iter() {
         match field.known {
+            Known::Host if begins_with_host => {}
             // Written anew, from what the parser made of them.
             Known::Host | Known::ContentLength => continue,
             Known::XForwardedFor
@@ -133,7 +142,7 @@ fn write_connection(head: &RequestHead<'_, '_>, out: &mut Vec<u8>) {
 }
 
 /// Writes who asks, for which host, over what.
-fn write_forwarding(fields: &Fields<'_, '_>, host: &str, cx: &RequestCx<'_>, out: &mut Vec<u8>) {
+fn write_forwarding(fields: &Fields<'_, '_>, host: &[u8], cx: &RequestCx<'_>, out: &mut Vec<u8>) {
     match cx.peer_is_trusted {
         true => write_added_forwarding(fields, host, cx, out),
         false => write_own_forwarding(host, cx, out),
@@ -150,20 +159,20 @@ fn write_forwarding(fields: &Fields<'_, '_>, host: &str, cx: &RequestCx<'_>, out
 }
 
 /// What we know ourselves. In few pieces: it is written for nearly every request.
-fn write_own_forwarding(host: &str, cx: &RequestCx<'_>, out: &mut Vec<u8>) {
+fn write_own_forwarding(host: &[u8], cx: &RequestCx<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"X-Forwarded-For: ");
     out.extend_from_slice(cx.peer.as_bytes());
     match cx.secure {
         true => out.extend_from_slice(b"\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: "),
         false => out.extend_from_slice(b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: "),
     }
-    out.extend_from_slice(host.as_bytes());
+    out.extend_from_slice(host);
     out.extend_from_slice(b"\r\nX-Real-IP: ");
     out.extend_from_slice(cx.client.as_bytes());
     out.extend_from_slice(b"\r\nForwarded: for=");
     cx.peer.write_as_node(out);
     out.extend_from_slice(b";host=\"");
-    out.extend_from_slice(host.as_bytes());
+    out.extend_from_slice(host);
     match cx.secure {
         true => out.extend_from_slice(b"\";proto=https\r\n"),
         false => out.extend_from_slice(b"\";proto=http\r\n"),
@@ -171,16 +180,16 @@ fn write_own_forwarding(host: &str, cx: &RequestCx<'_>, out: &mut Vec<u8>) {
 }
 
 /// A trusted peer's word, kept and added to.
-fn write_added_forwarding(fields: &Fields<'_, '_>, host: &str, cx: &RequestCx<'_>, out: &mut Vec<u8>) {
+fn write_added_forwarding(fields: &Fields<'_, '_>, host: &[u8], cx: &RequestCx<'_>, out: &mut Vec<u8>) {
     let believed = |known| fields.all(known).filter(|value| !value.is_empty());
     let scheme: &[u8] = if cx.secure { b"https" } else { b"http" };
 
     out.extend_from_slice(b"X-Forwarded-For: ");
     write_list(believed(Known::XForwardedFor).chain([cx.peer.as_bytes()]), out);
     out.extend_from_slice(b"\r\n");
-    write_field("X-Forwarded-Proto", believed(Known::XForwardedProto).next().unwrap_or(scheme), out);
-    write_field("X-Forwarded-Host", believed(Known::XForwardedHost).next().unwrap_or(host.as_bytes()), out);
-    write_field("X-Real-IP", cx.client.as_bytes(), out);
+    write_own(b"X-Forwarded-Proto: ", believed(Known::XForwardedProto).next().unwrap_or(scheme), out);
+    write_own(b"X-Forwarded-Host: ", believed(Known::XForwardedHost).next().unwrap_or(host), out);
+    write_own(b"X-Real-IP: ", cx.client.as_bytes(), out);
 
     out.extend_from_slice(b"Forwarded: ");
     for element in believed(Known::Forwarded) {
@@ -190,7 +199,7 @@ fn write_added_forwarding(fields: &Fields<'_, '_>, host: &str, cx: &RequestCx<'_
     out.extend_from_slice(b"for=");
     cx.peer.write_as_node(out);
     out.extend_from_slice(b";host=\"");
-    out.extend_from_slice(host.as_bytes());
+    out.extend_from_slice(host);
     out.extend_from_slice(b"\";proto=");
     out.extend_from_slice(scheme);
     out.extend_from_slice(b"\r\n");

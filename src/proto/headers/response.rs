@@ -26,9 +26,9 @@ pub struct ResponseCx<'a> {
 
 /// Writes the complete head of a final response, the blank line included.
 pub fn write_response(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mut Vec<u8>) {
-    write_status_line(head, out);
-    let has_date = write_end_to_end(head, cx, out);
-    if !has_date {
+    let length = length(head, cx.framing);
+    let seen = write_end_to_end(head, cx, length.is_some(), begin(head, out), out);
+    if !seen.date {
         write_changed("Date", out, cx.date);
     }
     if cx.via {
@@ -37,13 +37,10 @@ pub fn write_response(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mu
     if let Some(hsts) = cx.hsts {
         write_field(HSTS, hsts.as_bytes(), out);
     }
-    match (cx.framing, head.content_length) {
-        (ResponseBody::Length(length), _) => write_number(b"Content-Length: ", length, out),
-        (ResponseBody::Chunked, _) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-        (ResponseBody::Close, _) => {}
-        // After HEAD and in a 304 it tells what a GET would get; a 204 must not have it (RFC 9110 section 8.6).
-        (ResponseBody::None, Some(length)) if head.status != 204 => write_number(b"Content-Length: ", length, out),
-        (ResponseBody::None, _) => {}
+    match length {
+        Some(length) if !seen.length => write_number(b"Content-Length: ", length, out),
+        None if cx.framing == ResponseBody::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        _ => {}
     }
     out.extend_from_slice(connection_field(cx.keep_alive, cx.client_version));
     out.extend_from_slice(b"\r\n");
@@ -51,8 +48,7 @@ pub fn write_response(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mu
 
 /// Writes the complete head of an interim response (1xx other than 101).
 pub fn write_interim(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mut Vec<u8>) {
-    write_status_line(head, out);
-    write_end_to_end(head, cx, out);
+    write_end_to_end(head, cx, false, begin(head, out), out);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -63,7 +59,7 @@ pub fn write_switch(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mut 
     for protocol in head.fields.all(Known::Upgrade).flat_map(list).filter(|protocol| !protocol.is_empty()) {
         write_field("Upgrade", protocol, out);
     }
-    write_end_to_end(head, cx, out);
+    write_end_to_end(head, cx, false, Passing::new(&head.fields), out);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -77,6 +73,15 @@ pub(in crate::proto) fn connection_field(keep_alive: bool, client: Version) -> &
     }
 }
 
+/// Begins with the status line.
+fn begin<'f, 's, 'b>(head: &'f ResponseHead<'s, 'b>, out: &mut Vec<u8>) -> Passing<'f, 's, 'b> {
+    if let Some(line) = head.clean_line() {
+        return Passing::behind(line, &head.fields);
+    }
+    write_status_line(head, out);
+    Passing::new(&head.fields)
+}
+
 /// Our own version, whatever the client's: RFC 9110 section 6.2.
 fn write_status_line(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
     let digit = |place: u16| b'0' + (head.status / place % 10) as u8;
@@ -86,14 +91,44 @@ fn write_status_line(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes the fields that pass, in their order; whether `Date` was one.
-fn write_end_to_end(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mut Vec<u8>) -> bool {
+/// What `Content-Length` says to the client.
+fn length(head: &ResponseHead<'_, '_>, framing: ResponseBody) -> Option<u64> {
+    match framing {
+        ResponseBody::Length(length) => Some(length),
+        // After HEAD and in a 304 it tells what a GET would get; a 204 must not have it (RFC 9110 section 8.6).
+        ResponseBody::None => head.content_length.filter(|_| head.status != 204),
+        ResponseBody::Chunked | ResponseBody::Close => None,
+    }
+}
+
+/// Which fields were among those that have been passed on.
+#[derive(Default)]
+struct Seen {
+    date: bool,
+    length: bool,
+}
+
+/// Writes the fields that pass, in their order, behind what is `passing`. `Content-Length` is one of them only if it
+/// `has_length` and is spelt as we would.
+fn write_end_to_end<'s, 'b>(
+    head: &ResponseHead<'s, 'b>,
+    cx: &ResponseCx<'_>,
+    has_length: bool,
+    mut passing: Passing<'_, 's, 'b>,
+    out: &mut Vec<u8>,
+) -> Seen {
     let prefix = cx.strip_prefix.filter(|&prefix| prefix != "/");
-    let mut has_date = false;
-    let mut passing = Passing::new(&head.fields);
+    let mut seen = Seen::default();
     for field in head.fields.iter() {
         match (field.known, prefix) {
-            (Known::ContentLength, _) => continue,
+            // There is one at most, and nothing but digits in it (`parser/src/h1/body.rs`).
+            (Known::ContentLength, _) => match field.value {
+                [b'1'..=b'9', ..] | b"0" if has_length => {
+                    seen.length = true;
+                    passing.pass(&field, out);
+                }
+                _ => continue,
+            },
             (known, _) if known.is_hop_by_hop() => continue,
             _ if head.connection.nominates && is_nominated(&head.fields, field.name) => continue,
             // Of several, browsers heed the first.
@@ -111,13 +146,13 @@ fn write_end_to_end(head: &ResponseHead<'_, '_>, cx: &ResponseCx<'_>, out: &mut 
                 write_changed(field.name, out, |out| prefix::write_cookie(field.value, prefix, out));
             }
             (known, _) => {
-                has_date |= known == Known::Date;
+                seen.date |= known == Known::Date;
                 passing.pass(&field, out);
             }
         }
     }
     passing.end(out);
-    has_date
+    seen
 }
 
 pub(in crate::proto) const HSTS: &str = "Strict-Transport-Security";

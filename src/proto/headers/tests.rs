@@ -72,6 +72,38 @@ fn check(fields: &str, expect: &str) {
 }
 
 #[test]
+fn a_request_begins_with_a_line_of_ours_and_the_host() {
+    for (wire, expect) in [
+        ("GET /a?b HTTP/1.1\r\nhost: a.test\r\nA: 1\r\n", "GET /a?b HTTP/1.1\r\nhost: a.test\r\nA: 1\r\n"),
+        ("\r\nGET / HTTP/1.1\r\nHost:a.test\r\nA: 1\r\n", "GET / HTTP/1.1\r\nHost: a.test\r\nA: 1\r\n"),
+        ("GET / HTTP/1.1\r\nA: 1\r\nHost: a.test\r\nB: 2\r\n", "GET / HTTP/1.1\r\nHost: a.test\r\nA: 1\r\nB: 2\r\n"),
+        ("GET http://a.test/x HTTP/1.1\r\nHost: b\r\nA: 1\r\n", "GET /x HTTP/1.1\r\nHost: a.test\r\nA: 1\r\n"),
+        ("GET / HTTP/1.0\r\nHost: a.test\r\nA: 1\r\n", "GET / HTTP/1.1\r\nHost: a.test\r\nA: 1\r\n"),
+        ("GET / HTTP/1.0\r\nA: 1\r\n", "GET / HTTP/1.1\r\nHost: default.test\r\nA: 1\r\n"),
+        ("GET / HTTP/1.0\r\n", "GET / HTTP/1.1\r\nHost: default.test\r\n"),
+        ("OPTIONS * HTTP/1.1\r\nHost: a.test\r\n", "OPTIONS * HTTP/1.1\r\nHost: a.test\r\n"),
+    ] {
+        let head = forwarded(&format!("{wire}\r\n"), |_| {});
+        assert!(head.starts_with(&format!("{expect}X-Forwarded-For")), "{head} for {wire}");
+    }
+}
+
+#[test]
+fn a_status_line_is_written_anew_where_it_is_not_as_ours() {
+    for (line, expect) in [
+        ("HTTP/1.1 200 Fine", "HTTP/1.1 200 Fine"),
+        ("HTTP/1.1 299 ", "HTTP/1.1 299 "),
+        ("HTTP/1.1 200", "HTTP/1.1 200 "),
+        ("HTTP/1.0 200 OK", "HTTP/1.1 200 OK"),
+        ("HTTP/1.1 200 d\u{e9}j\u{e0}", "HTTP/1.1 200 "),
+    ] {
+        let wire = format!("{line}\r\nDate: now\r\nContent-Length: 5\r\n\r\n");
+        let expect = format!("{expect}\r\nDate: now\r\nContent-Length: 5\r\n\r\n");
+        check_response(write_response, &wire, Method::Get, CX, &expect);
+    }
+}
+
+#[test]
 fn end_to_end_fields_pass_in_their_order() {
     check("Z: 1\r\nCookie: a=b\r\nA:\t x \r\nZ: 2\r\nE:\r\n", "Z: 1\r\nCookie: a=b\r\nA: x\r\nZ: 2\r\nE: \r\n");
     check("Via: 1.0 outer\r\nX-Request-Id: i\r\n", "Via: 1.0 outer\r\nX-Request-Id: i\r\n");
@@ -245,12 +277,22 @@ fn check_response(write: Write, wire: &str, method: Method, cx: ResponseCx<'_>, 
 fn a_response_passes_with_its_own_fields_and_our_framing() {
     let wire = "HTTP/1.1 200 Fine\r\nServer: s\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 5\r\n\
         Connection: keep-alive, X-Hop\r\nKeep-Alive: 5\r\nX-Hop: 1\r\nProxy-Connection: x\r\nUpgrade: h2c\r\n\r\n";
-    let kept = "HTTP/1.1 200 Fine\r\nServer: s\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nDate: today\r\n";
+    let kept = "HTTP/1.1 200 Fine\r\nServer: s\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n";
     for (framing, keep_alive, client_version, rest) in [
-        (ResponseBody::Length(5), true, Version::H11, "Content-Length: 5\r\n\r\n"),
-        (ResponseBody::Length(5), true, Version::H10, "Content-Length: 5\r\nConnection: keep-alive\r\n\r\n"),
-        (ResponseBody::Chunked, false, Version::H11, "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"),
-        (ResponseBody::Close, false, Version::H10, "Connection: close\r\n\r\n"),
+        (ResponseBody::Length(5), true, Version::H11, "Content-Length: 5\r\nDate: today\r\n\r\n"),
+        (
+            ResponseBody::Length(5),
+            true,
+            Version::H10,
+            "Content-Length: 5\r\nDate: today\r\nConnection: keep-alive\r\n\r\n",
+        ),
+        (
+            ResponseBody::Chunked,
+            false,
+            Version::H11,
+            "Date: today\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+        ),
+        (ResponseBody::Close, false, Version::H10, "Date: today\r\nConnection: close\r\n\r\n"),
     ] {
         let cx = ResponseCx { framing, keep_alive, client_version, ..CX };
         check_response(write_response, wire, Method::Get, cx, &format!("{kept}{rest}"));
@@ -267,7 +309,7 @@ fn a_length_without_a_body_is_kept_where_it_means_something() {
         (204, Method::Head, ""),
     ] {
         let wire = format!("HTTP/1.1 {status} x\r\nContent-Length: 9\r\n\r\n");
-        let expect = format!("HTTP/1.1 {status} x\r\nDate: today\r\n{expect}\r\n");
+        let expect = format!("HTTP/1.1 {status} x\r\n{expect}Date: today\r\n\r\n");
         check_response(write_response, &wire, method, cx, &expect);
     }
     let wire = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -275,10 +317,21 @@ fn a_length_without_a_body_is_kept_where_it_means_something() {
 }
 
 #[test]
+fn a_length_of_a_response_has_one_spelling() {
+    for (value, spelt) in [("0", "0"), ("007", "7"), ("00", "0"), ("70", "70")] {
+        let wire =
+            format!("HTTP/1.1 200 OK\r\nDate: now\r\nconnection: Content-Length\r\nContent-Length: {value}\r\n\r\n");
+        let expect = format!("HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: {spelt}\r\n\r\n");
+        let cx = ResponseCx { framing: ResponseBody::Length(value.parse().unwrap()), ..CX };
+        check_response(write_response, &wire, Method::Get, cx, &expect);
+    }
+}
+
+#[test]
 fn a_date_is_added_only_where_it_is_missing_and_via_where_it_is_wanted() {
     let wire = "HTTP/1.0 200 OK\r\nDate: then\r\nVia: 1.1 inner\r\nContent-Length: 5\r\n\r\n";
     let cx = ResponseCx { via: true, ..CX };
-    let expect = "HTTP/1.1 200 OK\r\nDate: then\r\nVia: 1.1 inner\r\nVia: 1.0 ringferry\r\nContent-Length: 5\r\n\r\n";
+    let expect = "HTTP/1.1 200 OK\r\nDate: then\r\nVia: 1.1 inner\r\nContent-Length: 5\r\nVia: 1.0 ringferry\r\n\r\n";
     check_response(write_response, wire, Method::Get, cx, expect);
 }
 
@@ -286,8 +339,8 @@ fn a_date_is_added_only_where_it_is_missing_and_via_where_it_is_wanted() {
 fn fields_keep_their_order_however_they_are_passed_on() {
     let wire = "HTTP/1.1 200 OK\r\nA: 1\r\nB: 2\r\nC:3\r\nContent-Length: 5\r\nD: 4\r\nLocation: /x\r\nE: 5\r\n\
         F:  6  \r\nConnection: keep-alive\r\nG: 7\r\nH: 8\r\nDate: now\r\n\r\n";
-    let expect = "HTTP/1.1 200 OK\r\nA: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nLocation: /app/x\r\nE: 5\r\n\
-        F: 6\r\nG: 7\r\nH: 8\r\nDate: now\r\nContent-Length: 5\r\n\r\n";
+    let expect = "HTTP/1.1 200 OK\r\nA: 1\r\nB: 2\r\nC: 3\r\nContent-Length: 5\r\nD: 4\r\nLocation: /app/x\r\nE: 5\r\n\
+        F: 6\r\nG: 7\r\nH: 8\r\nDate: now\r\n\r\n";
     check_response(write_response, wire, Method::Get, ResponseCx { strip_prefix: Some("/app"), ..CX }, expect);
 }
 
@@ -296,9 +349,9 @@ fn a_stripped_prefix_is_put_back() {
     let wire = "HTTP/1.1 302 Found\r\nlocation: /login\r\nRefresh: 5; url=http://a.test/x\r\n\
         Set-Cookie: a=1; Path=/\r\nContent-Length: 5\r\n\r\n";
     let changed = "HTTP/1.1 302 Found\r\nlocation: /app/login\r\nRefresh: 5; url=http://a.test/app/x\r\n\
-        Set-Cookie: a=1; Path=/app/\r\nDate: today\r\nContent-Length: 5\r\n\r\n";
+        Set-Cookie: a=1; Path=/app/\r\nContent-Length: 5\r\nDate: today\r\n\r\n";
     check_response(write_response, wire, Method::Get, ResponseCx { strip_prefix: Some("/app"), ..CX }, changed);
-    let unchanged = wire.replace("Content-Length", "Date: today\r\nContent-Length");
+    let unchanged = wire.replace("\r\n\r\n", "\r\nDate: today\r\n\r\n");
     for strip_prefix in [None, Some("/")] {
         check_response(write_response, wire, Method::Get, ResponseCx { strip_prefix, ..CX }, &unchanged);
     }

@@ -16,7 +16,7 @@ fn read(buf: &[u8]) -> Result<Option<Summary>, HeadError> {
         ("expect", head.expect_continue),
     ];
     let facts: Vec<_> = facts.iter().filter(|fact| fact.1).map(|fact| fact.0).collect();
-    let host = head.host.map_or("", |host| host.text);
+    let host = head.host.map_or("", |host| str::from_utf8(host.text).unwrap());
     Ok(Some((head.method_text.into(), head.target_text.into(), host.into(), head.body, head.head_len, facts.join(" "))))
 }
 
