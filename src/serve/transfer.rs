@@ -327,11 +327,11 @@ async fn head(
     loop {
         let request_ends = !plan.has_body || upload.get() == Upload::Ended;
         let bytes = connection.inbox.bytes();
-        let (len, response) = if bytes.is_empty() {
-            (0, Response::NeedMore)
-        } else {
-            respond(cx, plan, &meter.facts, bytes, request_ends)?
-        };
+        if bytes.is_empty() {
+            receive_head(cx, plan, connection, upload, meter).await?;
+            continue;
+        }
+        let (len, response) = respond(cx, plan, &meter.facts, bytes, request_ends)?;
         connection.inbox.consume(len, &cx.handle);
         let (head, switched) = match response {
             Response::Final(response) => return Ok(Some(response)),

@@ -53,8 +53,15 @@ impl Idle {
     }
 
     /// Keeps a connection, unless it has more to say, there are `max` already, or memory is short. `janitor` is woken
-    /// when it ends.
-    pub(super) fn put(&self, mut connection: Box<Connection>, max: usize, now: Instant, janitor: &Waker) {
+    /// when it ends. Returns when it will have waited for too long.
+    pub(super) fn put(
+        &self,
+        mut connection: Box<Connection>,
+        max: usize,
+        timeout: Duration,
+        now: Instant,
+        janitor: &Waker,
+    ) -> Option<Instant> {
         // A stream of receives costs less for small responses; it has to be ended before a body can be spliced.
         connection.intake.set_mode(if connection.bulky { Mode::Once(Group::Head) } else { Mode::Stream });
         let quiet = connection.intake.poll_recv(&mut Context::from_waker(janitor)).is_pending();
@@ -63,26 +70,26 @@ impl Idle {
             let bytes = if connection.intake.is_plain() { IDLE } else { IDLE + IDLE_TLS };
             connection.place = Memory::try_place(&self.memory, bytes);
         }
+        let end = end(&connection, now, timeout);
         let has_memory = connection.place.is_some() && !(is_ahead(&connection) && self.memory.is_scarce());
         self.change(|stock| {
-            if quiet && has_memory && stock.len() < max {
+            let is_kept = quiet && has_memory && stock.len() < max;
+            is_kept.then(|| {
                 stock.push((connection, now));
-            }
-        });
+                end
+            })
+        })
     }
 
     /// Closes what has ended or has waited for `timeout`. Returns when the next one will have.
     pub(super) fn sweep(&self, timeout: Duration, now: Instant, janitor: &Waker) -> Option<Instant> {
         self.change(|stock| {
-            let end = |connection: &Connection, since: Instant| {
-                since + if is_ahead(connection) { timeout.min(AHEAD_TIMEOUT) } else { timeout }
-            };
             stock.retain_mut(|(connection, since)| {
                 // Asked again with this waker: the one it was put with may have been used up.
-                now < end(connection, *since)
+                now < end(connection, *since, timeout)
                     && connection.intake.poll_recv(&mut Context::from_waker(janitor)).is_pending()
             });
-            stock.iter().map(|(connection, since)| end(connection, *since)).min()
+            stock.iter().map(|(connection, since)| end(connection, *since, timeout)).min()
         })
     }
 
@@ -105,11 +112,6 @@ impl Idle {
         });
     }
 
-    /// How many wait.
-    pub(super) fn len(&self) -> usize {
-        self.stock.borrow().len()
-    }
-
     /// Changes the stock, and keeps count.
     fn change<T>(&self, change: impl FnOnce(&mut Vec<(Box<Connection>, Instant)>) -> T) -> T {
         let mut stock = self.stock.borrow_mut();
@@ -122,6 +124,10 @@ impl Idle {
 
 /// One whose server may send far ahead has more memory than others, and is kept for as long as a page may go on to load.
 const AHEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+fn end(connection: &Connection, since: Instant, timeout: Duration) -> Instant {
+    since + if is_ahead(connection) { timeout.min(AHEAD_TIMEOUT) } else { timeout }
+}
 
 fn is_ahead(connection: &Connection) -> bool {
     relay::is_ahead(connection.outlet.stream())

@@ -6,7 +6,7 @@ use crate::room::Room;
 use crate::shared::{CoreStats, Memory, ServerCell};
 use crate::snapshot::Snapshot;
 use ringferry_runtime::Handle;
-use ringferry_runtime::time::Sleep;
+use ringferry_runtime::time::{Instant, Sleep};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::ops::Deref;
@@ -63,6 +63,8 @@ pub struct Pools {
     known: RefCell<Vec<Weak<Slot>>>,
     /// The waker of the janitor's task.
     janitor: RefCell<Option<Waker>>,
+    /// When it will look by itself.
+    next_look: Cell<Option<Instant>>,
     idle_timeout: Cell<Duration>,
     idle_max: Cell<usize>,
 }
@@ -77,6 +79,7 @@ impl Pools {
             memory,
             known: RefCell::default(),
             janitor: RefCell::default(),
+            next_look: Cell::new(None),
             idle_timeout: Cell::new(Duration::ZERO),
             idle_max: Cell::new(0),
         }
@@ -136,10 +139,11 @@ impl Pools {
     pub(super) fn keep(&self, server: &Server, connection: Box<Connection>) {
         let janitor = self.janitor.borrow();
         let Some(janitor) = &*janitor else { return };
-        let was_empty = server.idle().len() == 0;
-        server.idle().put(connection, self.idle_max.get(), self.handle.now(), janitor);
-        if was_empty {
-            // It has a new deadline to wait for.
+        let (max, timeout) = (self.idle_max.get(), self.idle_timeout.get());
+        if let Some(end) = server.idle().put(connection, max, timeout, self.handle.now(), janitor)
+            && self.next_look.get().is_none_or(|at| end < at)
+        {
+            self.next_look.set(Some(end));
             janitor.wake_by_ref();
         }
         self.room.changed();
@@ -155,9 +159,10 @@ impl Pools {
                 Poll::Ready(slots.iter().filter_map(|slot| slot.idle.sweep(timeout, now, cx.waker())).min())
             })
             .await;
+            self.next_look.set(next);
             let mut sleep = next.map(|at| Sleep::new(&self.handle, at.since(self.handle.now())));
             let mut first = true;
-            // Woken by the deadline, by a connection that has ended, or by the first of an empty stock.
+            // Woken by the deadline, by a connection that has ended, or by one that will end before the deadline.
             poll_fn(|cx| {
                 let due = match &mut sleep {
                     Some(sleep) => pin!(sleep).poll(cx).is_ready(),

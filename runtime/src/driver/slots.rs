@@ -36,7 +36,6 @@ enum State {
 }
 
 /// A send that nobody need wait for.
-#[derive(Default)]
 struct Posted {
     /// Who is told when it goes wrong,
     waker: Option<Waker>,
@@ -58,7 +57,6 @@ struct Stream {
 }
 
 /// What an operation brought.
-#[derive(Default)]
 pub(crate) struct Done {
     /// Non-negative, or a negative errno.
     pub(crate) result: i32,
@@ -148,21 +146,23 @@ const BROUGHT_AT_ONCE_MAX: usize = crate::sys::listener::BACKLOG as usize;
 impl Slots {
     /// A slot for an operation about to be submitted.
     pub(crate) fn open(&mut self, kind: Kind, descriptor: Rc<Descriptor>) -> Token {
-        self.generation = self.generation.wrapping_add(1);
-        let generation = self.generation;
         let state = match kind {
             Kind::Once => State::Waiting(None),
             Kind::Stream | Kind::Datagrams | Kind::Accept => State::Stream(Stream::default()),
         };
+        self.insert(kind, descriptor, state)
+    }
+
+    fn insert(&mut self, kind: Kind, descriptor: Rc<Descriptor>, state: State) -> Token {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
         let index = self.slots.insert(Slot { generation, kind, descriptor: Some(descriptor), state }) as u32;
         Token { index, generation }
     }
 
     /// The same for a send that nobody need wait for. `counted` is dropped when it ends.
     pub(crate) fn open_posted(&mut self, descriptor: Rc<Descriptor>, counted: Option<Counted>) -> Token {
-        let token = self.open(Kind::Once, descriptor);
-        self.slot(token).state = State::Posted(Posted { waker: None, is_awaited: false, counted });
-        token
+        self.insert(Kind::Once, descriptor, State::Posted(Posted { waker: None, is_awaited: false, counted }))
     }
 
     /// Files a completion. The slot of an orphan ends with the completion that ends its operation, nowhere else.
@@ -174,27 +174,27 @@ impl Slots {
         let kind = slot.kind;
         let descriptor = if more { None } else { slot.descriptor.take() };
         match &mut slot.state {
-            State::Posted(posted) => {
-                let Posted { waker, is_awaited, counted } = std::mem::take(posted);
-                match (held, descriptor) {
-                    (Held::Chunk(chunk), Some(descriptor)) if usize::try_from(result) == Ok(chunk.len()) => {
-                        self.slots.remove(index);
-                        descriptor.set_posted(None);
-                        self.ended = (Some(chunk), counted);
-                        After::Ended(waker.filter(|_| is_awaited))
-                    }
-                    (held, _) => {
-                        slot.state = State::Done(Done { result, lent: None, held });
-                        self.ended = (None, counted);
-                        After::Ended(waker)
-                    }
+            State::Posted(_) => match (held, descriptor) {
+                (Held::Chunk(chunk), Some(descriptor)) if usize::try_from(result) == Ok(chunk.len()) => {
+                    let State::Posted(posted) = self.slots.remove(index).state else { unreachable!("as it was") };
+                    descriptor.set_posted(None);
+                    self.ended = (Some(chunk), posted.counted);
+                    After::Ended(posted.waker.filter(|_| posted.is_awaited))
                 }
-            }
-            State::Waiting(waker) => {
+                (held, _) => {
+                    let done = State::Done(Done { result, lent: None, held });
+                    let State::Posted(posted) = std::mem::replace(&mut slot.state, done) else {
+                        unreachable!("as it was")
+                    };
+                    self.ended = (None, posted.counted);
+                    After::Ended(posted.waker)
+                }
+            },
+            State::Waiting(_) => {
                 debug_assert!(!more);
-                let waker = waker.take();
                 let lent = lent.map(|lent| lent.spared(kind.spared_max()));
-                slot.state = State::Done(Done { result, lent, held });
+                let done = State::Done(Done { result, lent, held });
+                let State::Waiting(waker) = std::mem::replace(&mut slot.state, done) else { unreachable!("as it was") };
                 waker.map_or(After::Nothing, After::Wake)
             }
             State::Stream(stream) => {
@@ -240,11 +240,10 @@ impl Slots {
                 remember(waker, cx);
                 Poll::Pending
             }
-            State::Done(done) => {
-                let done = std::mem::take(done);
-                self.slots.remove(token.index as usize);
-                Poll::Ready(done)
-            }
+            State::Done(_) => match self.slots.remove(token.index as usize).state {
+                State::Done(done) => Poll::Ready(done),
+                _ => unreachable!("as it was"),
+            },
             _ => unreachable!("polled as what it is not"),
         }
     }
