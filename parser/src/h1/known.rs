@@ -58,58 +58,81 @@ impl Known {
         if same(name, text) {
             return known;
         }
-        if known.is_protected() && equal_but_for_underscores(name, text) {
+        if PROTECTED.has(known) && equal_but_for_underscores(name, text) {
             return Known::Disguised;
         }
         Known::Other
     }
 
-    /// Whether it describes this connection rather than the message, so that it is never passed on as it came
-    /// (RFC 9110 section 7.6.1).
-    pub fn is_hop_by_hop(self) -> bool {
-        use Known::*;
-        matches!(
-            self,
-            Connection
-                | KeepAlive
-                | ProxyConnection
-                | ProxyAuthenticate
-                | ProxyAuthorization
-                | Te
-                | TransferEncoding
-                | Upgrade
-                | Http2Settings
-        )
-    }
-
     /// Whether a trailer section may not carry it: it frames, routes or describes the hop (RFC 9110 section 6.5.1).
     pub fn is_forbidden_in_trailers(self) -> bool {
-        use Known::*;
-        self.is_hop_by_hop() || self.is_protected() || matches!(self, Disguised | Trailer | SetCookie | Expect)
-    }
-
-    /// Fields that servers believe because a proxy sets them, and those that frame a message.
-    fn is_protected(self) -> bool {
-        use Known::*;
-        matches!(
-            self,
-            CdnLoop
-                | ContentLength
-                | Forwarded
-                | Host
-                | TransferEncoding
-                | XClientCertSubject
-                | XForwardedFor
-                | XForwardedHost
-                | XForwardedPort
-                | XForwardedPrefix
-                | XForwardedProto
-                | XForwardedServer
-                | XRealIp
-                | XRequestId
-        )
+        const FORBIDDEN: KnownSet = KnownSet::of(&[Known::Disguised, Known::Trailer, Known::SetCookie, Known::Expect])
+            .and(HOP_BY_HOP)
+            .and(PROTECTED);
+        FORBIDDEN.has(self)
     }
 }
+
+/// Kinds of fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownSet(u64);
+
+impl KnownSet {
+    /// Every kind.
+    pub const ALL: KnownSet = KnownSet(u64::MAX);
+
+    /// These.
+    pub const fn of(kinds: &[Known]) -> KnownSet {
+        let (mut bits, mut next) = (0, 0);
+        while next < kinds.len() {
+            bits |= 1 << kinds[next] as u8;
+            next += 1;
+        }
+        KnownSet(bits)
+    }
+
+    /// These and others.
+    pub const fn and(self, others: KnownSet) -> KnownSet {
+        KnownSet(self.0 | others.0)
+    }
+
+    /// Whether this kind is among them.
+    pub const fn has(self, kind: Known) -> bool {
+        self.0 >> kind as u8 & 1 == 1
+    }
+}
+
+/// What describes this connection rather than the message, so that it is never passed on as it came (RFC 9110 section
+/// 7.6.1).
+pub const HOP_BY_HOP: KnownSet = KnownSet::of(&[
+    Known::Connection,
+    Known::KeepAlive,
+    Known::ProxyConnection,
+    Known::ProxyAuthenticate,
+    Known::ProxyAuthorization,
+    Known::Te,
+    Known::TransferEncoding,
+    Known::Upgrade,
+    Known::Http2Settings,
+]);
+
+/// Fields that servers believe because a proxy sets them, and those that frame a message.
+const PROTECTED: KnownSet = KnownSet::of(&[
+    Known::CdnLoop,
+    Known::ContentLength,
+    Known::Forwarded,
+    Known::Host,
+    Known::TransferEncoding,
+    Known::XClientCertSubject,
+    Known::XForwardedFor,
+    Known::XForwardedHost,
+    Known::XForwardedPort,
+    Known::XForwardedPrefix,
+    Known::XForwardedProto,
+    Known::XForwardedServer,
+    Known::XRealIp,
+    Known::XRequestId,
+]);
 
 /// Whether `name`, which has only the characters of a token, is `text` (lower case, letters, digits and hyphens, equally
 /// long) but for its case: only a letter's other case differs in this one bit. Eight bytes at a time, the last eight
@@ -216,7 +239,7 @@ mod tests {
 
     #[test]
     fn every_protected_name_is_known_in_disguise() {
-        for &(name, known) in NAMES.iter().filter(|(name, known)| known.is_protected() && name.contains('-')) {
+        for &(name, known) in NAMES.iter().filter(|(name, known)| PROTECTED.has(*known) && name.contains('-')) {
             assert_eq!(Known::of(&name.replace('-', "_")), Known::Disguised, "{known:?}");
             assert_eq!(Known::of(&name.replacen('-', "_", 1).to_ascii_uppercase()), Known::Disguised, "{known:?}");
         }

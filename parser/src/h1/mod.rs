@@ -21,7 +21,7 @@ pub use body::{RequestBody, ResponseBody};
 pub use connection::{CONNECTION_OPTIONS_MAX, Connection, list};
 pub use error::{Bad, HeadError};
 pub use fields::{FIELDS_MAX, Field, FieldSlots, Fields};
-pub use known::Known;
+pub use known::{HOP_BY_HOP, Known, KnownSet};
 pub use method::Method;
 pub use request::RequestHead;
 pub use response::ResponseHead;

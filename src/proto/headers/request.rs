@@ -2,7 +2,9 @@
 
 use super::client::AddressText;
 use super::{Passing, is_nominated, offered_protocols, prefix, write_number, write_own, write_via};
-use ringferry_parser::h1::{Fields, Known, Method, RequestBody, RequestHead, Target, Version, list};
+use ringferry_parser::h1::{
+    Fields, HOP_BY_HOP, Known, KnownSet, Method, RequestBody, RequestHead, Target, Version, list,
+};
 
 /// What the head of a forwarded request depends on besides the head received.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +74,25 @@ fn write_target(head: &RequestHead<'_, '_>, strip: Option<&str>, out: &mut Vec<u
     }
 }
 
+/// What does not pass: fields of the hop, and those that are written anew from what the parser made of them. And whom a
+/// client's certificate names nobody says but the handshake, not even a trusted peer: it may have passed on what it was
+/// sent.
+const LEFT_OUT: KnownSet = HOP_BY_HOP.and(KnownSet::of(&[
+    Known::Host,
+    Known::ContentLength,
+    Known::XForwardedFor,
+    Known::XForwardedProto,
+    Known::XForwardedHost,
+    Known::XForwardedPrefix,
+    Known::Forwarded,
+    Known::XRealIp,
+    Known::XClientCertSubject,
+    Known::Disguised,
+]));
+/// What does not simply pass, or whose presence matters.
+const SPECIAL: KnownSet =
+    LEFT_OUT.and(KnownSet::of(&[Known::XForwardedPort, Known::XForwardedServer, Known::Expect, Known::XRequestId]));
+
 /// Writes the request line, `Host`, and the fields that pass, in their order; whether `X-Request-Id` was one.
 fn write_lines(head: &RequestHead<'_, '_>, host: &[u8], cx: &RequestCx<'_>, out: &mut Vec<u8>) -> bool {
     let mut passing = match head.clean_line() {
@@ -89,32 +110,24 @@ fn write_lines(head: &RequestHead<'_, '_>, host: &[u8], cx: &RequestCx<'_>, out:
         passing.end(out);
         write_own(b"Host: ", host, out);
     }
+    let special = if head.connection.nominates { KnownSet::ALL } else { SPECIAL };
     let mut has_id = false;
     for field in head.fields.iter() {
-        match field.known {
-            Known::Host if begins_with_host => {}
-            // Written anew, from what the parser made of them.
-            Known::Host | Known::ContentLength => continue,
-            Known::XForwardedFor
-            | Known::XForwardedProto
-            | Known::XForwardedHost
-            | Known::XForwardedPrefix
-            | Known::Forwarded
-            | Known::XRealIp => continue,
-            // Nobody says so but the handshake, not even a trusted peer: it may have passed on what it was sent.
-            Known::XClientCertSubject => continue,
-            Known::XForwardedPort | Known::XForwardedServer if !cx.peer_is_trusted => continue,
-            Known::Disguised => continue,
-            // An HTTP/1.0 client does not know what it asks for (RFC 9110 section 10.1.1).
-            Known::Expect if head.version == Version::H10 => continue,
-            known if known.is_hop_by_hop() => continue,
+        let passes = match field.known {
+            known if !special.has(known) => true,
+            Known::Host => begins_with_host,
             // Nobody may hide the way that a request has come.
-            Known::CdnLoop | Known::Via => {}
-            _ if head.connection.nominates && is_nominated(&head.fields, field.name) => continue,
-            Known::XRequestId => has_id = true,
-            _ => {}
+            Known::CdnLoop | Known::Via => true,
+            Known::XForwardedPort | Known::XForwardedServer if !cx.peer_is_trusted => false,
+            // An HTTP/1.0 client does not know what it asks for (RFC 9110 section 10.1.1).
+            Known::Expect if head.version == Version::H10 => false,
+            known if LEFT_OUT.has(known) => false,
+            _ => !(head.connection.nominates && is_nominated(&head.fields, field.name)),
+        };
+        if passes {
+            has_id |= field.known == Known::XRequestId;
+            passing.pass(&field, out);
         }
-        passing.pass(&field, out);
     }
     passing.end(out);
     has_id

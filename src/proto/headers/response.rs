@@ -1,7 +1,7 @@
 //! The head of a response as it goes to the client.
 
 use super::{Passing, is_nominated, prefix, write_field, write_number, write_via};
-use ringferry_parser::h1::{Known, ResponseBody, ResponseHead, Version, list};
+use ringferry_parser::h1::{HOP_BY_HOP, Known, KnownSet, ResponseBody, ResponseHead, Version, list};
 
 /// What the head of a response depends on besides the head received.
 #[derive(Clone, Copy)]
@@ -101,6 +101,13 @@ fn length(head: &ResponseHead<'_, '_>, framing: ResponseBody) -> Option<u64> {
     }
 }
 
+/// What does not simply pass, or whose presence matters,
+const SPECIAL: KnownSet = HOP_BY_HOP.and(KnownSet::of(&[Known::ContentLength, Known::Date]));
+/// where a prefix is put back,
+const PREFIXED: KnownSet = KnownSet::of(&[Known::Location, Known::Refresh, Known::SetCookie]);
+/// and where `Strict-Transport-Security` is ours.
+const UNKNOWN: KnownSet = KnownSet::of(&[Known::Other]);
+
 /// Which fields were among those that have been passed on.
 #[derive(Default)]
 struct Seen {
@@ -118,8 +125,22 @@ fn write_end_to_end<'s, 'b>(
     out: &mut Vec<u8>,
 ) -> Seen {
     let prefix = cx.strip_prefix.filter(|&prefix| prefix != "/");
+    let mut special = SPECIAL;
+    if head.connection.nominates {
+        special = KnownSet::ALL;
+    }
+    if prefix.is_some() {
+        special = special.and(PREFIXED);
+    }
+    if cx.hsts.is_some() {
+        special = special.and(UNKNOWN);
+    }
     let mut seen = Seen::default();
     for field in head.fields.iter() {
+        if !special.has(field.known) {
+            passing.pass(&field, out);
+            continue;
+        }
         match (field.known, prefix) {
             // There is one at most, and nothing but digits in it (`parser/src/h1/body.rs`).
             (Known::ContentLength, _) => match field.value {
@@ -129,7 +150,7 @@ fn write_end_to_end<'s, 'b>(
                 }
                 _ => continue,
             },
-            (known, _) if known.is_hop_by_hop() => continue,
+            (known, _) if HOP_BY_HOP.has(known) => continue,
             _ if head.connection.nominates && is_nominated(&head.fields, field.name) => continue,
             // Of several, browsers heed the first.
             (Known::Other, _) if cx.hsts.is_some() && field.name.eq_ignore_ascii_case(HSTS) => continue,
