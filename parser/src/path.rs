@@ -36,9 +36,17 @@ pub struct Scratch {
 impl<'a> Path<'a> {
     /// Reads a path, without a query.
     pub fn read(raw: &'a str, scratch: &'a mut Scratch) -> Result<Path<'a>, Suspicious> {
+        if raw.starts_with('/') && is_plain(raw.as_bytes()) {
+            return Ok(Path { raw, decoded: raw.as_bytes(), normal: raw.as_bytes() });
+        }
         let normal = normalize(raw, &mut scratch.normal)?;
         let decoded = decode(raw, &mut scratch.decoded)?;
         Ok(Path { raw, decoded, normal })
+    }
+
+    /// Whether both readings are the same.
+    pub fn is_unambiguous(&self) -> bool {
+        std::ptr::eq(self.decoded, self.normal) || self.decoded == self.normal
     }
 }
 

@@ -69,7 +69,7 @@ impl Table {
         let site = self.sites(listener, host).next().ok_or(NoRoute::Host)?;
         let paths = &self.paths[site.index()];
         let route = paths.longest(path.normal);
-        if path.decoded != path.normal && paths.longest(path.decoded) != route {
+        if !path.is_unambiguous() && paths.longest(path.decoded) != route {
             return Err(NoRoute::Ambiguous);
         }
         Ok(Found { site, route: route.ok_or(NoRoute::Path)? })

@@ -43,7 +43,7 @@ impl Meter {
     /// Boxed, since it is handed from one step of the exchange to the next.
     pub(super) fn begin(cx: &Rc<Context>, client: &Client) -> Recycled<Meter> {
         cx.stats.exchanges.add(1);
-        cx.handle.recycle(Meter {
+        cx.handle.recycle_with(|| Meter {
             cx: cx.clone(),
             peer: client.address,
             facts: Facts::default(),

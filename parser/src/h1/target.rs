@@ -32,9 +32,9 @@ pub enum Target<'b> {
 
 impl<'b> Target<'b> {
     pub(super) fn parse(method: Method, text: &'b str) -> Result<Target<'b>, Bad> {
-        // The tokenizer has refused spaces and control bytes. A fragment is never sent; bytes above 0x7f have to be
-        // percent-encoded. Other characters that a URI must not hold (`|`, `{`, `"`) are sent by browsers.
-        if !text.is_ascii() || text.contains('#') {
+        // The tokenizer has refused spaces and control bytes; bytes above 0x7f have to be percent-encoded. Other
+        // characters that a URI must not hold (`|`, `{`, `"`) are sent by browsers.
+        if !text.is_ascii() {
             return Err(Bad::Target);
         }
         if method == Method::Connect {
@@ -42,7 +42,7 @@ impl<'b> Target<'b> {
             return if authority.port.is_some() { Ok(Target::Authority(authority)) } else { Err(Bad::Target) };
         }
         if text.starts_with('/') {
-            let (path, query) = split_query(text);
+            let (path, query) = split_query(text)?;
             return Ok(Target::Origin { path, query });
         }
         if text == "*" && method == Method::Options {
@@ -60,7 +60,7 @@ impl<'b> Target<'b> {
         let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         // User information is refused with everything else that is no host (RFC 9110 section 4.2.4).
         let authority = Authority::parse(authority.as_bytes()).map_err(|_| Bad::Target)?;
-        let (path, query) = split_query(rest);
+        let (path, query) = split_query(rest)?;
         Ok(Target::Absolute { secure, authority, path, query })
     }
 
@@ -81,11 +81,13 @@ impl<'b> Target<'b> {
     }
 }
 
-fn split_query(text: &str) -> (&str, Option<&str>) {
+/// Path and query. A fragment is never sent.
+fn split_query(text: &str) -> Result<(&str, Option<&str>), Bad> {
     // Of one byte: the search for a character costs more than these few.
-    match text.bytes().position(|byte| byte == b'?') {
-        Some(at) => (&text[..at], Some(&text[at + 1..])),
-        None => (text, None),
+    let Some(at) = text.bytes().position(|byte| matches!(byte, b'?' | b'#')) else { return Ok((text, None)) };
+    match text.split_at(at) {
+        (path, query) if query.starts_with('?') && !query.contains('#') => Ok((path, Some(&query[1..]))),
+        _ => Err(Bad::Target),
     }
 }
 
@@ -121,7 +123,22 @@ mod tests {
 
     #[test]
     fn other_targets_are_refused() {
-        for text in ["a", "?x", "*", "/a#b", "/é", "http:/a", "http://", "http:///a", "ftp://a/", "http://u:p@a/"] {
+        for text in [
+            "a",
+            "?x",
+            "*",
+            "/a#b",
+            "/a?b#c",
+            "/?#",
+            "http://a#b",
+            "http://a/?b#c",
+            "/é",
+            "http:/a",
+            "http://",
+            "http:///a",
+            "ftp://a/",
+            "http://u:p@a/",
+        ] {
             check(Method::Get, text, None);
         }
         for text in ["/a", "*", "a.test", "a.test:", "http://a.test:1/"] {

@@ -75,7 +75,13 @@ impl Handle {
 
     /// Boxes a value that ends soon, like many of its kind before and after it: their memory is kept for the next one.
     pub fn recycle<T>(&self, value: T) -> Recycled<T> {
-        self.0.shelf.place(value)
+        self.recycle_with(|| value)
+    }
+
+    /// The same for a value that is made where it will be.
+    #[inline]
+    pub fn recycle_with<T>(&self, make: impl FnOnce() -> T) -> Recycled<T> {
+        self.0.shelf.place(make)
     }
 
     /// What the core has done and holds.

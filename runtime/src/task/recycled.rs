@@ -58,14 +58,16 @@ const fn block(size: usize) -> Layout {
 }
 
 impl Shelf {
-    /// Boxes a value, where it can in memory that another one has left.
-    pub(crate) fn place<T>(self: &Rc<Self>, value: T) -> Recycled<T> {
+    /// Boxes what `make` makes, where it can in memory that another value has left. The memory is there first, so that a
+    /// large value need not be made elsewhere and moved.
+    #[inline]
+    pub(crate) fn place<T>(self: &Rc<Self>, make: impl FnOnce() -> T) -> Recycled<T> {
         let fit = const { Fit::of::<T>() };
         let kept = fit.size.and_then(|size| self.blocks[size].borrow_mut().pop());
         let block = kept.unwrap_or_else(|| allocate(fit.layout)).cast::<T>();
         // SAFETY: the block is at least as large and as aligned as `T` (`Fit::of`), and nobody else has it: it was just
         // allocated or just taken off the shelf.
-        unsafe { block.write(value) };
+        unsafe { block.write(make()) };
         Recycled { value: block, shelf: self.clone() }
     }
 
@@ -167,8 +169,8 @@ mod tests {
     fn check<const N: usize>(shelf: &Rc<Shelf>, kept_after: [usize; SIZES.len()]) {
         let dropped = Rc::new(Cell::new(0));
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        let mut finished = shelf.place(twice::<N>(dropped.clone()));
-        let mut abandoned = shelf.place(twice::<N>(dropped.clone()));
+        let mut finished = shelf.place(|| twice::<N>(dropped.clone()));
+        let mut abandoned = shelf.place(|| twice::<N>(dropped.clone()));
         assert!(Pin::new(&mut finished).poll(&mut cx).is_pending());
         assert!(Pin::new(&mut abandoned).poll(&mut cx).is_pending());
         assert_eq!(Pin::new(&mut finished).poll(&mut cx), Poll::Ready([7; N]));
@@ -185,14 +187,14 @@ mod tests {
         check::<1500>(&shelf, [2, 2, 2]);
         check::<4000>(&shelf, [2, 2, 2]);
         let warmest = shelf.blocks[2].borrow()[1];
-        let again = shelf.place(twice::<1600>(Rc::default()));
+        let again = shelf.place(|| twice::<1600>(Rc::default()));
         assert_eq!((again.value.cast(), kept(&shelf)), (warmest, [2, 2, 1]));
     }
 
     #[test]
     fn a_plain_value_is_read_and_changed_through_its_box() {
         let shelf = Rc::new(Shelf::default());
-        let mut boxed = shelf.place(vec![1, 2]);
+        let mut boxed = shelf.place(|| vec![1, 2]);
         boxed.push(3);
         assert_eq!(*boxed, [1, 2, 3]);
     }
@@ -200,7 +202,7 @@ mod tests {
     #[test]
     fn no_more_than_so_many_blocks_are_kept() {
         let shelf = Rc::new(Shelf::default());
-        let many: Vec<_> = (0..BLOCKS_MAX + 9).map(|number| shelf.place(number)).collect();
+        let many: Vec<_> = (0..BLOCKS_MAX + 9).map(|number| shelf.place(|| number)).collect();
         drop(many);
         assert_eq!(kept(&shelf), [BLOCKS_MAX, 0, 0]);
     }
