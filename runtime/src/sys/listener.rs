@@ -35,9 +35,9 @@ pub fn is_taken(address: SocketAddr, dual_stack: bool) -> Result<(), BindError> 
     let probe = || -> io::Result<()> {
         let socket = open(address, dual_stack)?;
         socket.set_reuse_address(true)?;
-        socket.bind(&address.into())?;
-        // Two sockets may bind one address with SO_REUSEADDR; only listening proves that it is free.
-        socket.listen(1)
+        // With SO_REUSEADDR this fails where somebody listens, and only there. To listen as well would take connections
+        // that nobody serves.
+        socket.bind(&address.into())
     };
     probe().map_err(|error| BindError { address, error })
 }
@@ -140,4 +140,43 @@ fn open(address: SocketAddr, dual_stack: bool) -> io::Result<Socket> {
         socket.set_only_v6(!dual_stack)?;
     }
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn who_looks_whether_an_address_is_free_takes_no_connection() {
+        // Bound, so that no other test is given the port, and that nobody connects from it.
+        let holder = open("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        holder.set_reuse_address(true).unwrap();
+        holder.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+        let address = holder.local_addr().unwrap().as_socket().unwrap();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let connecting = scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    TcpStream::connect(address).unwrap_err();
+                }
+            });
+            for _ in 0..2_000 {
+                is_taken(address, false).unwrap();
+            }
+            is_over.store(true, Ordering::Relaxed);
+            connecting.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn an_address_is_taken_where_somebody_listens_whether_it_may_be_shared_or_not() {
+        let alone = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = alone.local_addr().unwrap();
+        assert_eq!(is_taken(address, false).unwrap_err().error.kind(), io::ErrorKind::AddrInUse);
+        let (address, shared) = bind_tcp("127.0.0.1:0".parse().unwrap(), false, 2).unwrap();
+        assert_eq!(is_taken(address, false).unwrap_err().error.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(shared.len(), 2);
+    }
 }
