@@ -6,7 +6,7 @@
 use crate::wire::{Inbox, Intake};
 use ringferry_parser::Parsed;
 use ringferry_parser::detect::{Protocol, detect};
-use ringferry_parser::host;
+use ringferry_parser::host::normal_text;
 use ringferry_parser::proxy_protocol::{self, Addresses, ProxyError};
 use ringferry_parser::tls::{HelloError, HelloReader};
 use ringferry_runtime::Handle;
@@ -39,7 +39,9 @@ pub async fn opening(intake: &mut Intake, inbox: &mut Inbox, handle: &Handle) ->
     loop {
         match detect(inbox.bytes()) {
             Some(Protocol::Tls) => match hello.read(inbox.bytes()).map_err(Refused::Hello)? {
-                Parsed::Complete(hello) => return Ok(Opening::Tls(hello.server_name.map(normal))),
+                Parsed::Complete(hello) => {
+                    return Ok(Opening::Tls(hello.server_name.map(|name| normal_text(name).into())));
+                }
                 Parsed::Partial => {}
             },
             Some(Protocol::Http1 | Protocol::Http2) => return Ok(Opening::Http),
@@ -77,8 +79,4 @@ async fn more(intake: &mut Intake, inbox: &mut Inbox, handle: &Handle) -> Result
         }
         Ok(None) | Err(_) => Err(Refused::Gone),
     }
-}
-
-fn normal(name: &str) -> Box<str> {
-    host::normal_text(name).into()
 }

@@ -40,11 +40,11 @@ pub struct Pending {
 
 /// Waits for those who hold a [`Pending`].
 #[derive(Debug)]
-pub struct Completion {
+pub struct AllDone {
     held: mpsc::Receiver<Infallible>,
 }
 
-impl Completion {
+impl AllDone {
     /// Ends when nobody holds a [`Pending`] any more: all have done it, or have gone.
     pub async fn wait(mut self) {
         self.held.recv().await;
@@ -52,9 +52,9 @@ impl Completion {
 }
 
 /// Makes what is given to each who is to do something, and what waits until all have.
-pub fn pending() -> (Pending, Completion) {
+pub fn pending() -> (Pending, AllDone) {
     let (sender, receiver) = mpsc::channel(1);
-    (Pending { _held: sender }, Completion { held: receiver })
+    (Pending { _held: sender }, AllDone { held: receiver })
 }
 
 /// What a core tells the control plane.

@@ -16,7 +16,7 @@ mod waiters;
 mod waking;
 
 pub use memory::{Memory, Part, Place, Purpose};
-pub use messages::{Command, Completion, CoreLink, Event, Events, Pending, events, pending};
+pub use messages::{AllDone, Command, CoreLink, Event, Events, Pending, events, pending};
 pub use registry::Registry;
 pub use server::{InUse, LastError, Resolution, ServerCell, ServerKey};
 pub use share::Share;

@@ -2,6 +2,7 @@
 //! of its subject any more (RFC 9525, section 6.3), so neither do we.
 
 use crate::model::HostPattern;
+use ringferry_parser::host::normal_text;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -15,7 +16,7 @@ pub struct Names {
 
 impl Names {
     pub(super) fn new<'a>(dns: impl Iterator<Item = &'a str>, addresses: impl Iterator<Item = IpAddr>) -> Names {
-        Names { dns: dns.map(|name| normal(name).into()).collect(), addresses: addresses.collect() }
+        Names { dns: dns.map(|name| normal_text(name).into()).collect(), addresses: addresses.collect() }
     }
 
     /// Whether there is none at all.
@@ -66,11 +67,6 @@ impl fmt::Display for Names {
         f.write_str(&all.join(", "))?;
         if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
     }
-}
-
-/// A name as it is compared: lower case, without a trailing dot.
-pub(super) fn normal(name: &str) -> String {
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
 /// `example.com` of `*.example.com`.

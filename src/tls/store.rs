@@ -1,11 +1,11 @@
 //! Which certificate a client gets: by the name that it asks for and the signatures that it takes. Built once for a
 //! snapshot and never changed, so nothing is locked.
 
-use super::names::normal;
 use super::pair::Pair;
 use super::problem::{Fault, Problem};
 use crate::model::{HostPattern, SiteId};
 use crate::route::Hosts;
+use ringferry_parser::host::normal_text;
 use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -63,7 +63,7 @@ impl CertStore {
     /// host, the first that is for the name and that the client takes. A client that names nothing we have gets what
     /// the default site has, or nothing.
     pub fn resolve(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        let name = name.map(normal).unwrap_or_default();
+        let name = name.map(normal_text).unwrap_or_default();
         let pairs = self.pairs(self.hosts.matches(name.as_bytes()).next()?);
         let usable = || pairs.iter().filter(|pair| pair.signs(schemes));
         let best = usable().find(|pair| pair.names().cover(&name)).or_else(|| usable().next());

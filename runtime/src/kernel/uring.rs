@@ -29,7 +29,7 @@ pub(crate) struct Uring {
     pub(super) groups: Groups,
     /// Entries that found the submission queue full.
     backlog: VecDeque<squeue::Entry>,
-    /// Completions copied out of the ring: user data, result, flags.
+    /// Completions copied out of the ring: user data, result, flags. Emptied once all have been looked at.
     batch: Vec<(u64, i32, u32)>,
     /// How many of them have been looked at.
     seen: usize,
@@ -144,7 +144,7 @@ impl Uring {
 
     pub(super) fn wait(&mut self, timeout: Option<Duration>, now: Instant) {
         let (mut fed, mut warm) = (false, false);
-        let settled = self.seen == self.batch.len() && self.ring.completion().is_empty();
+        let settled = self.batch.is_empty() && self.ring.completion().is_empty();
         for group in self.groups.iter().filter(|group| !group.is_at_rest()) {
             warm |= group.relax(now, settled);
             fed |= group.feed();
@@ -156,7 +156,7 @@ impl Uring {
                 break;
             }
         }
-        let may_wait = self.backlog.is_empty() && self.seen == self.batch.len() && !fed;
+        let may_wait = self.backlog.is_empty() && self.batch.is_empty() && !fed;
         let timeout = match (may_wait, warm) {
             (false, _) => Some(Duration::ZERO),
             (true, false) => timeout,

@@ -137,11 +137,8 @@ fn write_end_to_end<'s, 'b>(
     }
     let mut seen = Seen::default();
     for field in head.fields.iter() {
-        if !special.has(field.known) {
-            passing.pass(&field, out);
-            continue;
-        }
         match (field.known, prefix) {
+            (known, _) if !special.has(known) => passing.pass(&field, out),
             // There is one at most, and nothing but digits in it (`parser/src/h1/body.rs`).
             (Known::ContentLength, _) => match field.value {
                 [b'1'..=b'9', ..] | b"0" if has_length => {
